@@ -1,0 +1,148 @@
+//! Who an account instance is and how it is addressed. A token has one way out: [`Credentials::url`].
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::Url;
+
+/// The number of an account instance (`idInstance`): up to 12 digits today (api.md 2.10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId(u64);
+
+impl InstanceId {
+    /// The first four digits, which in every recorded sample name the host of the instance's pool (api.md 4).
+    pub fn prefix(self) -> String {
+        self.to_string().chars().take(4).collect()
+    }
+}
+
+impl From<u64> for InstanceId {
+    fn from(id: u64) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl FromStr for InstanceId {
+    type Err = AccountError;
+
+    fn from_str(text: &str) -> Result<Self, AccountError> {
+        let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+        match text.parse() {
+            Ok(id) if canonical => Ok(Self(id)),
+            _ => Err(AccountError::InstanceId),
+        }
+    }
+}
+
+/// The secret of an account instance or of a partner account (`apiTokenInstance`, `partnerToken`).
+///
+/// It implements neither `Display` nor `Debug`, so that no type that holds it can be printed by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Box<str>);
+
+impl FromStr for Token {
+    type Err = AccountError;
+
+    /// Surrounding white space is dropped: secret files usually end in a newline.
+    fn from_str(text: &str) -> Result<Self, AccountError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(AccountError::EmptyToken);
+        }
+        // A token is a path segment of the URL; what would end the segment can't be part of it.
+        let fits_a_path = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+        if text.bytes().all(fits_a_path) && text != "." && text != ".." {
+            Ok(Self(text.into()))
+        } else {
+            Err(AccountError::TokenCharacters)
+        }
+    }
+}
+
+/// Where an instance's API is served, such as `https://1101.api.green-api.com`, perhaps with a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiUrl(Url);
+
+impl FromStr for ApiUrl {
+    type Err = AccountError;
+
+    fn from_str(text: &str) -> Result<Self, AccountError> {
+        let mut url = Url::parse(text).map_err(AccountError::Url)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(AccountError::UrlScheme);
+        }
+        // A URL is shown to people, so it may not hold a secret; a query would end up before the token.
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(AccountError::UrlPassword);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(AccountError::UrlQuery);
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Ok(Self(url))
+    }
+}
+
+impl fmt::Display for ApiUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+/// An account instance as people know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its number.
+    pub id: InstanceId,
+    /// Its name in the configuration; its number where none is given.
+    pub name: Box<str>,
+}
+
+/// How an instance's API is called.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Where the API is served.
+    pub api_url: ApiUrl,
+    /// The instance's secret.
+    pub token: Token,
+}
+
+impl Credentials {
+    /// The URL of an API method of the instance `id`. It holds the token: it is for the request alone, never for people.
+    pub fn url(&self, id: InstanceId, method: &str, query: &str) -> String {
+        format!("{}/waInstance{id}/{method}/{}{query}", self.api_url, self.token.0)
+    }
+}
+
+/// Why a text is no instance number, token or API URL. The text itself is not repeated: it may be a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// Not a decimal number.
+    #[error("an instance id is a number of digits only, without leading zeros, such as `1101000001`")]
+    InstanceId,
+    /// Nothing but white space.
+    #[error("the token is empty")]
+    EmptyToken,
+    /// A character that can't be part of a URL's path segment.
+    #[error("a token has only letters, digits, `-`, `_`, `.` and `~`")]
+    TokenCharacters,
+    /// Not a URL at all.
+    #[error("not a URL: {0}")]
+    Url(url::ParseError),
+    /// Neither http nor https.
+    #[error("an API URL begins with `https://` or `http://`")]
+    UrlScheme,
+    /// A user name or password in the URL.
+    #[error("an API URL has no user name or password")]
+    UrlPassword,
+    /// A query or fragment in the URL.
+    #[error("an API URL has no query and no fragment")]
+    UrlQuery,
+}

@@ -1,0 +1,275 @@
+//! What a journal says: the distinct statuses of one answer, and how many there are of each kind.
+//!
+//! It knows nothing of JSON, HTTP or time. A status is reduced to what is counted; texts and phone numbers never get here.
+
+use std::hash::Hasher;
+use std::time::Duration;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::label::{LabelValue, label_values};
+
+label_values! {
+    /// How far a status has got (`statusMessage`), least first: pending < sent < delivered < read (api.md 1.2).
+    StatusMessage {
+        /// Missing, null or empty, as it is where the instance's notifications are off (api.md 1.3).
+        Unknown => "unknown",
+        /// Not one of the documented states.
+        Other => "other",
+        /// Accepted, in the queue.
+        Pending => "pending",
+        /// Handed to WhatsApp.
+        Sent => "sent",
+        /// Shown on a recipient's device.
+        Delivered => "delivered",
+        /// Looked at by a recipient.
+        Read => "read",
+    }
+}
+
+label_values! {
+    /// What a status consists of (`typeMessage`, api.md 1.2).
+    TypeMessage {
+        /// Missing, null or empty.
+        Unknown => "unknown",
+        /// Not one of the documented types.
+        Other => "other",
+        /// Plain text; documented only as a condition of another field.
+        Text => "textMessage",
+        /// Text with a colour and a font.
+        ExtendedText => "extendedTextMessage",
+        /// A picture.
+        Image => "imageMessage",
+        /// A film.
+        Video => "videoMessage",
+        /// A voice recording.
+        Audio => "audioMessage",
+        /// A status taken back, known from the vendor's own web app.
+        Deleted => "deletedMessage",
+    }
+}
+
+label_values! {
+    /// Whether a status was published through the API or from the phone (`sendByApi`).
+    SendByApi {
+        /// Missing, or not a boolean.
+        Unknown => "unknown",
+        /// From the phone.
+        False => "false",
+        /// Through the API.
+        True => "true",
+    }
+}
+
+label_values! {
+    /// How many people a status is for, from the number of its participants.
+    Audience {
+        /// No participants are listed: all contacts.
+        Everyone => "everyone",
+        /// A single person.
+        One => "1",
+        /// 2 to 10.
+        UpTo10 => "2-10",
+        /// 11 to 100.
+        UpTo100 => "11-100",
+        /// 101 and more.
+        Over100 => "101+",
+    }
+}
+
+impl StatusMessage {
+    /// Reads the API's word; `None` where the field is missing, null or empty.
+    pub fn parse(text: Option<&str>) -> Self {
+        parse_label(text, Self::Unknown, Self::Other)
+    }
+}
+
+impl TypeMessage {
+    /// Reads the API's word; `None` where the field is missing, null or empty.
+    pub fn parse(text: Option<&str>) -> Self {
+        parse_label(text, Self::Unknown, Self::Other)
+    }
+}
+
+/// Reads one of the API's words; our own `other` and `unknown` are not among them.
+fn parse_label<L: LabelValue + PartialEq>(text: Option<&str>, unknown: L, other: L) -> L {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return unknown;
+    };
+    let known = |value: &L| *value != unknown && *value != other && value.as_str() == text;
+    L::ALL.iter().copied().find(known).unwrap_or(other)
+}
+
+impl Audience {
+    /// The class of a number of participants.
+    pub fn of(participants: u32) -> Self {
+        match participants {
+            0 => Self::Everyone,
+            1 => Self::One,
+            2..=10 => Self::UpTo10,
+            11..=100 => Self::UpTo100,
+            _ => Self::Over100,
+        }
+    }
+}
+
+/// A status' `idMessage`, as 128 bits of its hash: of fixed size, and nothing to leak.
+///
+/// The hash is SipHash-1-3 with a zero key over the unescaped UTF-8 text. It is kept in ledgers and must never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StatusId(u128);
+
+impl StatusId {
+    /// The identity of the status with this `idMessage`.
+    pub fn of(id_message: &str) -> Self {
+        let mut hasher = SipHasher13::new();
+        hasher.write(id_message.as_bytes());
+        Self(hasher.finish128().as_u128())
+    }
+}
+
+/// What sets a status apart for its whole life: the labels of all its counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind {
+    /// What it consists of.
+    pub type_message: TypeMessage,
+    /// Where it was published.
+    pub send_by_api: SendByApi,
+    /// How many people it is for.
+    pub audience: Audience,
+}
+
+/// One status as one answer shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Record {
+    /// Which status it is.
+    pub id: StatusId,
+    /// Time of the last action on it, in Unix seconds; not of its creation (api.md 1.2).
+    pub timestamp: u64,
+    /// Number of people listed as its audience; 0 means everyone.
+    pub participants: u32,
+    /// How far it has got.
+    pub status_message: StatusMessage,
+    /// What it consists of.
+    pub type_message: TypeMessage,
+    /// Where it was published.
+    pub send_by_api: SendByApi,
+}
+
+impl Record {
+    /// The labels of this status.
+    pub fn kind(&self) -> Kind {
+        Kind {
+            type_message: self.type_message,
+            send_by_api: self.send_by_api,
+            audience: Audience::of(self.participants),
+        }
+    }
+
+    /// Two sightings of one status in one answer: of every field the greater value.
+    ///
+    /// A greatest value depends neither on the order of the sightings nor on their number, and makes known win over unknown.
+    fn join(&mut self, other: &Self) {
+        self.timestamp = self.timestamp.max(other.timestamp);
+        self.participants = self.participants.max(other.participants);
+        self.status_message = self.status_message.max(other.status_message);
+        self.type_message = self.type_message.max(other.type_message);
+        self.send_by_api = self.send_by_api.max(other.send_by_api);
+    }
+}
+
+/// The distinct statuses of one answer, in order of their identity.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Journal {
+    records: Vec<Record>,
+    malformed: u64,
+}
+
+impl Journal {
+    /// The journal of an answer that held `records`, in any order and with repetitions, and `malformed` elements that were skipped.
+    pub fn new(mut records: Vec<Record>, malformed: u64) -> Self {
+        records.sort_unstable();
+        records.dedup_by(|later, kept| {
+            let same = later.id == kept.id;
+            if same {
+                kept.join(later);
+            }
+            same
+        });
+        Self { records, malformed }
+    }
+
+    /// The distinct statuses.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// How many elements were skipped: not an object, no `idMessage`, no usable timestamp.
+    pub fn malformed(&self) -> u64 {
+        self.malformed
+    }
+}
+
+/// How many statuses there are of each kind and state, and the times that matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Number of statuses by state and kind, in the order of the labels' texts.
+    pub counts: Vec<((StatusMessage, Kind), u64)>,
+    /// Latest last action, in Unix seconds.
+    pub newest: Option<u64>,
+    /// Earliest last action among the pending, in Unix seconds.
+    pub oldest_pending: Option<u64>,
+}
+
+impl Tally {
+    /// Counts `records`. The label sets of `previous` are kept, at 0 where nothing has them now, so that a series once shown stays.
+    pub fn new<'a>(records: impl IntoIterator<Item = &'a Record>, previous: &Self) -> Self {
+        let mut tally = Self {
+            counts: previous.counts.iter().map(|(labels, _)| (*labels, 0)).collect(),
+            ..Self::default()
+        };
+        for record in records {
+            tally.add(record);
+        }
+        tally
+    }
+
+    fn add(&mut self, record: &Record) {
+        let labels = (record.status_message, record.kind());
+        match self
+            .counts
+            .binary_search_by(|(present, _)| texts(*present).cmp(&texts(labels)))
+        {
+            Ok(index) => self.counts[index].1 += 1,
+            Err(index) => self.counts.insert(index, (labels, 1)),
+        }
+        self.newest = self.newest.max(Some(record.timestamp));
+        if record.status_message == StatusMessage::Pending {
+            let earliest = self
+                .oldest_pending
+                .map_or(record.timestamp, |oldest| oldest.min(record.timestamp));
+            self.oldest_pending = Some(earliest);
+        }
+    }
+
+    /// How many statuses are in a state.
+    pub fn in_state(&self, status_message: StatusMessage) -> u64 {
+        let of_state = self.counts.iter().filter(|((state, _), _)| *state == status_message);
+        of_state.map(|(_, count)| count).sum()
+    }
+}
+
+/// The label values of a series of `greenapi_journal_statuses`, in the order of its labels.
+pub fn texts((status_message, kind): (StatusMessage, Kind)) -> [&'static str; 4] {
+    [
+        status_message.as_str(),
+        kind.type_message.as_str(),
+        kind.send_by_api.as_str(),
+        kind.audience.as_str(),
+    ]
+}
+
+/// The number of minutes to ask the API for to cover `window`: a part of a minute asks for a whole one.
+pub fn minutes(window: Duration) -> u64 {
+    window.as_secs().div_ceil(60).max(1)
+}

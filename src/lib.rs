@@ -1,0 +1,9 @@
+//! greenapi-exporter
+pub mod account;
+pub mod clock;
+pub mod collector;
+pub mod fetch;
+pub mod journal;
+pub mod label;
+pub mod snapshot;
+pub mod web;

@@ -1,0 +1,184 @@
+//! What is known of every instance, and of the exporter itself, at one moment. A page is a function of it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::account::Account;
+use crate::collector::Collected;
+use crate::fetch::FetchResult;
+use crate::journal::{Journal, Record, StatusMessage, Tally, TypeMessage};
+use crate::label::LabelValue;
+
+/// All that a page shows.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The instances, in order of their id.
+    pub instances: Vec<Arc<Instance>>,
+    /// The exporter's own facts; absent where only an instance was asked for.
+    pub exporter: Option<Exporter>,
+}
+
+/// What is known of one instance.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// Who it is.
+    pub account: Account,
+    /// The stretch of time that its journal is asked for.
+    pub window: Duration,
+    /// Since when its counters count.
+    pub created: SystemTime,
+    /// The latest fetch; absent before the first.
+    pub latest: Option<Fetch>,
+    /// When a journal was last read; absent before the first time.
+    pub last_success: Option<SystemTime>,
+    /// The statuses in the window when a journal was last read. Only shown while the instance is up.
+    pub tally: Tally,
+    /// What has been counted since `created`.
+    pub counters: Counters,
+    /// What the optional collectors found out.
+    pub collected: Collected,
+}
+
+/// How a fetch went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fetch {
+    /// What it came to.
+    pub result: FetchResult,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// What is counted of an instance beside its statuses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    fetches: [u64; FetchResult::ALL.len()],
+    /// Journal elements that were skipped, at each reading.
+    pub malformed_records: u64,
+    /// Values of `statusMessage` that were not recognised, at each reading.
+    pub unknown_status_messages: u64,
+    /// Values of `typeMessage` that were not recognised, at each reading.
+    pub unknown_type_messages: u64,
+}
+
+impl Counters {
+    /// How many requests ended with `result`.
+    pub fn fetches(&self, result: FetchResult) -> u64 {
+        self.fetches[result as usize]
+    }
+
+    /// Counts a request that ended with `result`.
+    pub fn count_fetch(&mut self, result: FetchResult) {
+        self.fetches[result as usize] += 1;
+    }
+
+    /// Counts what was wrong with a journal that was read.
+    pub fn count_defects(&mut self, journal: &Journal) {
+        let count = |is_unknown: fn(&Record) -> bool| {
+            let unknown = journal.records().iter().filter(|record| is_unknown(record));
+            unknown.count() as u64
+        };
+        self.malformed_records += journal.malformed();
+        self.unknown_status_messages += count(|record| record.status_message == StatusMessage::Other);
+        self.unknown_type_messages += count(|record| record.type_message == TypeMessage::Other);
+    }
+}
+
+impl Instance {
+    /// An instance of which nothing is known yet.
+    pub fn new(account: Account, window: Duration, created: SystemTime) -> Self {
+        Self {
+            account,
+            window,
+            created,
+            latest: None,
+            last_success: None,
+            tally: Tally::default(),
+            counters: Counters::default(),
+            collected: Collected::default(),
+        }
+    }
+
+    /// Whether the latest fetch succeeded; `None` before the first.
+    pub fn up(&self) -> Option<bool> {
+        self.latest.map(|fetch| fetch.result == FetchResult::Ok)
+    }
+
+    /// The statuses in the window; `None` while the instance is not up, when nobody knows.
+    pub fn present_tally(&self) -> Option<&Tally> {
+        (self.up() == Some(true)).then_some(&self.tally)
+    }
+
+    /// This instance as a scrape shows it whose time was over after `waited`, before the answer came.
+    #[must_use]
+    pub fn overdue(&self, waited: Duration) -> Self {
+        Self {
+            latest: Some(Fetch {
+                result: FetchResult::Timeout,
+                duration: waited,
+            }),
+            ..self.clone()
+        }
+    }
+}
+
+/// What the exporter says of itself.
+#[derive(Debug, Clone)]
+pub struct Exporter {
+    /// Since when its counters count: its start.
+    pub started: SystemTime,
+    /// What it was built from.
+    pub build: Build,
+    /// Whether the configuration was accepted when it was last loaded.
+    pub config_last_reload_successful: bool,
+    /// When a configuration was last accepted.
+    pub config_last_reload_success: SystemTime,
+    /// Answers given, by page and status code, in this order.
+    pub http_requests: Vec<HttpRequests>,
+    /// What the operating system says of the process.
+    pub process: Process,
+}
+
+/// What the program was built from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Build {
+    /// The version of the package.
+    pub version: &'static str,
+    /// The commit, or `unknown`.
+    pub revision: &'static str,
+    /// The compiler's version.
+    pub rustc: &'static str,
+}
+
+/// Answers of one page with one status code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpRequests {
+    /// The page's path, or `other`.
+    pub handler: &'static str,
+    /// The status code.
+    pub code: u16,
+    /// How many.
+    pub count: u64,
+}
+
+/// What the operating system says of the process; absent where it doesn't.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Process {
+    /// User and system time, in seconds.
+    pub cpu_seconds: Option<f64>,
+    /// Open file descriptors.
+    pub open_fds: Option<u64>,
+    /// The most file descriptors that may be open.
+    pub max_fds: Option<u64>,
+    /// Virtual memory, in bytes.
+    pub virtual_memory_bytes: Option<u64>,
+    /// The most virtual memory that may be had, in bytes; absent where unlimited.
+    pub virtual_memory_max_bytes: Option<u64>,
+    /// Resident memory, in bytes.
+    pub resident_memory_bytes: Option<u64>,
+    /// When the process started.
+    pub start_time: Option<SystemTime>,
+    /// Bytes received over the network.
+    pub network_receive_bytes: Option<u64>,
+    /// Bytes sent over the network.
+    pub network_transmit_bytes: Option<u64>,
+}
