@@ -1,4 +1,4 @@
-//! Who an account instance is and how it is addressed. A token has one way out: [`Credentials::url`].
+//! Who an account instance is and how it is addressed. A token has one way out: a URL that [`Credentials`] makes for a request.
 
 use std::fmt;
 use std::str::FromStr;
@@ -105,12 +105,12 @@ pub struct Account {
     pub name: Box<str>,
 }
 
-/// How an instance's API is called.
+/// How the API of an instance, or of a partner account, is called.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// Where the API is served.
     pub api_url: ApiUrl,
-    /// The instance's secret.
+    /// The secret of the instance or the partner account.
     pub token: Token,
 }
 
@@ -118,6 +118,11 @@ impl Credentials {
     /// The URL of an API method of the instance `id`. It holds the token: it is for the request alone, never for people.
     pub fn url(&self, id: InstanceId, method: &str, query: &str) -> String {
         format!("{}/waInstance{id}/{method}/{}{query}", self.api_url, self.token.0)
+    }
+
+    /// The URL of an API method of a partner account, of which the same is true.
+    pub fn partner_url(&self, method: &str) -> String {
+        format!("{}/partner/{method}/{}", self.api_url, self.token.0)
     }
 }
 

@@ -1,9 +1,57 @@
-//! greenapi-exporter
+//! `greenapi-exporter`: GREEN-API's journal of WhatsApp statuses as Prometheus metrics. This page is the map.
+//!
+//! # A scrape
+//!
+//! ```text
+//!  Prometheus ──GET /metrics──▶ web ──▶ pages ──▶ fleet ──▶ collect (each instance) ──▶ flight (one at a time)
+//!                                                                                          │
+//!                                                     GREEN-API ◀──reqwest── green_api ◀───┘
+//!                                                         │
+//!                        body, chunk by chunk ──▶ wire (fold) ──▶ journal ──▶ snapshot
+//!                                                                                │
+//!  Prometheus ◀── text, OpenMetrics or protobuf ◀── exposition ◀── catalogue ◀───┘
+//! ```
+//!
+//! It goes one way. [`pages`] asks [`fleet`] for what is known of every instance by a deadline. Each instance's requests
+//! that are due are made by [`collect`], one of a kind at a time, whoever asks ([`flight`]). [`green_api`] folds the body
+//! into a [`journal`] while it arrives; what is known after it is a [`snapshot`], and a page is a function of that:
+//! [`catalogue`] says which metrics there are, [`exposition`] writes them.
+//!
+//! # Invariants
+//!
+//! Each is tested.
+//!
+//! - **The core is pure.** [`label`], [`account`], [`journal`], [`fetch`], [`collector`], [`snapshot`], [`catalogue`] and
+//!   [`exposition`] know no I/O, no clock and no task. Imports go from the shell to the edges to the core, never back.
+//! - **Nothing that can be printed holds a secret.** A token leaves [`account`] only inside the URL of a request.
+//!   Errors hold no URL, logs are our own, bodies of error answers are looked at and dropped.
+//! - **Texts and phone numbers end in the fold.** What leaves [`green_api::wire`] is an id, a time and a few classes.
+//! - **Absent is absent.** A fact that isn't known has no series. Nothing is made up.
+//! - **One instance never hurts another.** A page is always complete at its deadline; who is late is shown as late.
+//!
+//! # Reading order
+//!
+//! `main.rs`, [`journal`], [`fetch`], [`snapshot`], [`catalogue`], [`green_api::wire`], [`flight`], [`collect`],
+//! [`fleet`], [`pages`]. The [`simulator`] is a GREEN-API to try all this against.
+
 pub mod account;
+pub mod catalogue;
+pub mod cli;
 pub mod clock;
+pub mod collect;
 pub mod collector;
+pub mod config;
+pub mod discovery;
+pub mod exposition;
 pub mod fetch;
+pub mod fleet;
+pub mod flight;
+pub mod green_api;
 pub mod journal;
 pub mod label;
+pub mod pages;
+pub mod process;
+pub mod simulator;
 pub mod snapshot;
+pub mod telemetry;
 pub mod web;

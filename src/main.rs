@@ -1,1 +1,51 @@
-fn main() {}
+//! The table of contents: flags, logs, and the command.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use greenapi_exporter::cli::{Cli, Command};
+use greenapi_exporter::clock::Clock;
+use greenapi_exporter::config::Environment;
+use greenapi_exporter::telemetry;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            let code = ExitCode::from(u8::from(usage.use_stderr()));
+            // A reader who hung up needs no help.
+            _ = usage.print();
+            return code;
+        }
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "this is where errors are told to people")]
+            {
+                eprintln!("greenapi-exporter: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    telemetry::start(cli.log().level, cli.log().format)?;
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
+    let environment = Environment::new(|name| std::env::var(name).ok());
+    let clock = Clock::system();
+    // One thread: a second one costs more than it gains, since almost all of the work is waiting.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+            Command::Serve(flags) => commands::serve(flags, &environment, clock).await,
+            Command::CheckConfig(flags) => commands::check_config(&flags, &environment),
+            Command::Once(flags) => commands::once(&flags, &environment, clock).await,
+            Command::Simulate(flags) => commands::simulate(&flags, &clock).await,
+            Command::Demo(flags) => commands::demo(flags, &clock).await,
+        }
+    })
+}

@@ -1,0 +1,27 @@
+# What people type. Everything here works on a fresh machine with Rust; `make test` installs what else it needs.
+
+.PHONY: run test test-programs lint bench
+
+# Shows the exporter at work on a simulated GREEN-API.
+run:
+	cargo run --release --locked -- demo
+
+# Runs the whole suite.
+test: test-programs
+	cargo test --locked
+
+# Installs the programs that the suite tests against.
+test-programs:
+	tests/install-programs
+
+# Checks what no test checks: form, lints, documentation, licences and origin of the dependencies.
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
+	cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --version 0.20.2
+	cargo deny --locked check bans licenses sources
+
+# Prints the figures of docs and README.
+bench:
+	cargo bench --locked

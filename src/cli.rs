@@ -1,0 +1,249 @@
+//! Flags and commands. Every flag has an environment variable: `GREENAPI_EXPORTER_` and its name.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::config::duration::parse as parse_duration;
+use crate::telemetry::LogFormat;
+
+/// Prometheus exporter for GREEN-API's WhatsApp statuses.
+#[derive(Debug, Parser)]
+#[command(
+    name = "greenapi-exporter",
+    version = VERSION,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a command it serves. An account can also be given by the environment: GREENAPI_ID_INSTANCE, \
+        GREENAPI_API_TOKEN or GREENAPI_API_TOKEN_FILE, GREENAPI_API_URL. Without an account, try `greenapi-exporter demo`."
+)]
+pub struct Cli {
+    /// What to do; to serve, where none is given.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of the default command.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve metrics to Prometheus (the default)
+    Serve(Serve),
+    /// Check the configuration, with its secret files, and print it without secrets
+    CheckConfig(CheckConfig),
+    /// Collect once and print the metrics; exit 1 if an instance is not up
+    Once(Once),
+    /// Serve a simulated GREEN-API
+    Simulate(Simulate),
+    /// Serve metrics of a simulated GREEN-API: see it work without an account
+    Demo(Demo),
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// What to export.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Where and how to serve.
+    #[command(flatten)]
+    pub web: Web,
+    /// What to log.
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Flags of `check-config`.
+#[derive(Debug, Args)]
+pub struct CheckConfig {
+    /// What to check.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// What to log.
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Flags of `once`.
+#[derive(Debug, Args)]
+pub struct Once {
+    /// What to export.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Only the instance with this id or name
+    #[arg(long, value_name = "ID_OR_NAME", env = "GREENAPI_EXPORTER_TARGET")]
+    pub target: Option<String>,
+    /// What to log.
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Flags of `simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Address to serve the API on
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDR",
+        env = "GREENAPI_EXPORTER_WEB_LISTEN_ADDRESS",
+        default_value = "127.0.0.1:8466",
+        value_parser = parse_listen_address
+    )]
+    pub listen_address: SocketAddr,
+    /// How many instances there are; most are healthy, some fail in every way there is
+    #[arg(long, value_name = "N", env = "GREENAPI_EXPORTER_INSTANCES", default_value_t = 12)]
+    pub instances: u32,
+    /// How the simulation goes.
+    #[command(flatten)]
+    pub world: World,
+    /// What to log.
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where and how to serve.
+    #[command(flatten)]
+    pub web: Web,
+    /// How the simulation goes.
+    #[command(flatten)]
+    pub world: World,
+    /// What to log.
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Which configuration to load.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// Configuration file (YAML); without it, one instance comes from the environment
+    #[arg(long = "config.file", value_name = "PATH", env = "GREENAPI_EXPORTER_CONFIG_FILE")]
+    pub config_file: Option<PathBuf>,
+}
+
+/// Where and how to serve.
+#[derive(Debug, Args)]
+pub struct Web {
+    /// Address to serve on; repeatable; `:PORT` means all interfaces, IPv6 included
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDR",
+        env = "GREENAPI_EXPORTER_WEB_LISTEN_ADDRESS",
+        value_delimiter = ',',
+        default_value = ":10466",
+        value_parser = parse_listen_address
+    )]
+    pub listen_addresses: Vec<SocketAddr>,
+    /// Path of the metrics
+    #[arg(
+        long = "web.telemetry-path",
+        value_name = "PATH",
+        env = "GREENAPI_EXPORTER_WEB_TELEMETRY_PATH",
+        default_value = "/metrics",
+        value_parser = parse_telemetry_path
+    )]
+    pub telemetry_path: String,
+    /// Time taken off the scraper's time-out, so that the answer arrives before it
+    #[arg(
+        long = "scrape.timeout-offset",
+        value_name = "DURATION",
+        env = "GREENAPI_EXPORTER_SCRAPE_TIMEOUT_OFFSET",
+        default_value = "0.5s",
+        value_parser = parse_offset
+    )]
+    pub timeout_offset: Duration,
+}
+
+/// How the simulation goes.
+#[derive(Debug, Args)]
+pub struct World {
+    /// Seed of all that is random; the same seed gives the same statuses
+    #[arg(long, value_name = "N", env = "GREENAPI_EXPORTER_SEED", default_value_t = 1)]
+    pub seed: u64,
+    /// How many times faster than real time statuses move
+    #[arg(long, value_name = "FACTOR", env = "GREENAPI_EXPORTER_SPEED", default_value_t = 1.0, value_parser = parse_speed)]
+    pub speed: f64,
+}
+
+/// What to log.
+#[derive(Debug, Args)]
+pub struct Log {
+    /// Least severe level to log: error, warn, info, debug or trace
+    #[arg(long = "log.level", value_name = "LEVEL", env = "GREENAPI_EXPORTER_LOG_LEVEL", default_value = "info")]
+    pub level: LevelFilter,
+    /// How log lines look
+    #[arg(
+        long = "log.format",
+        value_name = "FORMAT",
+        env = "GREENAPI_EXPORTER_LOG_FORMAT",
+        value_enum,
+        default_value = "logfmt"
+    )]
+    pub format: LogFormat,
+}
+
+impl Cli {
+    /// What is logged, whatever the command.
+    pub fn log(&self) -> &Log {
+        match &self.command {
+            None => &self.serve.log,
+            Some(Command::Serve(serve)) => &serve.log,
+            Some(Command::CheckConfig(check_config)) => &check_config.log,
+            Some(Command::Once(once)) => &once.log,
+            Some(Command::Simulate(simulate)) => &simulate.log,
+            Some(Command::Demo(demo)) => &demo.log,
+        }
+    }
+}
+
+/// Reads `HOST:PORT` with a numeric host, or `:PORT` for every interface.
+fn parse_listen_address(text: &str) -> Result<SocketAddr, &'static str> {
+    const EXPECTED: &str = "expected `IP:PORT`, `[IPv6]:PORT` or `:PORT`";
+    if let Some(port) = text.strip_prefix(':') {
+        let port = port.parse().map_err(|_| EXPECTED)?;
+        return Ok((Ipv6Addr::UNSPECIFIED, port).into());
+    }
+    if let Some(port) = text.strip_prefix("localhost:") {
+        let port = port.parse().map_err(|_| EXPECTED)?;
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    text.parse().map_err(|_| EXPECTED)
+}
+
+fn parse_telemetry_path(text: &str) -> Result<String, &'static str> {
+    let is_plain = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+    let is_taken = matches!(text, "/" | "/probe" | "/config" | "/sd") || text.starts_with("/-/");
+    match (is_plain, is_taken) {
+        (true, false) => Ok(text.to_owned()),
+        (true, true) => Err("this path is another page's"),
+        (false, _) => Err("expected a path such as `/metrics`"),
+    }
+}
+
+/// Reads a duration as Prometheus writes it, or with decimals as this flag's default has it.
+fn parse_offset(text: &str) -> Result<Duration, String> {
+    let decimal = text.strip_suffix('s').and_then(|seconds| seconds.parse().ok());
+    let decimal = decimal.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    decimal.map_or_else(|| parse_duration(text).map_err(|error| error.to_string()), Ok)
+}
+
+fn parse_speed(text: &str) -> Result<f64, &'static str> {
+    let speed = text.parse().ok().filter(|speed: &f64| (0.0..=100_000.0).contains(speed));
+    speed.ok_or("expected a number from 0 to 100000")
+}
+
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (revision ",
+    env!("BUILD_REVISION"),
+    ", rustc ",
+    env!("BUILD_RUSTC"),
+    ")"
+);

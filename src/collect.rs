@@ -1,0 +1,235 @@
+//! Collects one instance: which requests are made, how often, and what is shown when they are late.
+
+mod call;
+mod incoming;
+mod outgoing;
+mod statistic;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{AcquireError, Semaphore};
+use tokio::time::Instant;
+
+use crate::account::{Account, InstanceId};
+use crate::clock::Clock;
+use crate::collector::{Collected, Collector, ContactType, Run, Setting, StateInstance};
+use crate::config;
+use crate::fetch::FetchResult;
+use crate::flight::{Flight, Landing};
+use crate::green_api::failure::Failure;
+use crate::green_api::{Client, answers};
+use crate::journal::TypeMessage;
+use crate::snapshot;
+
+use self::outgoing::Outgoing;
+use self::statistic::Statistic;
+
+/// What all instances' requests have in common.
+#[derive(Debug)]
+pub struct Api {
+    /// Makes the requests.
+    pub client: Client,
+    /// Bounds how many are made at once.
+    pub permits: Semaphore,
+    /// Tells when a journal was read.
+    pub clock: Clock,
+}
+
+/// An instance that is collected.
+pub struct Target {
+    /// How it is configured.
+    pub config: config::Instance,
+    api: Arc<Api>,
+    outgoing: Arc<Flight<Attempt<Outgoing>>>,
+    incoming: Option<Arc<OptionalFlight<BTreeMap<TypeMessage, u64>>>>,
+    state: Option<Arc<OptionalFlight<StateInstance>>>,
+    settings: Option<Arc<OptionalFlight<BTreeMap<Setting, bool>>>>,
+    statistic: Option<Arc<Flight<Attempt<Statistic>>>>,
+    contacts: Option<Arc<OptionalFlight<BTreeMap<(ContactType, bool), u64>>>>,
+    queue: Option<Arc<OptionalFlight<u64>>>,
+}
+
+/// The flight of an optional collector: of what it found out when it last ran.
+type OptionalFlight<T> = Flight<Attempt<Option<Run<T>>>>;
+
+/// The latest value of something fetched, and how many requests in succession were rate limited.
+#[derive(Debug, Clone, Default)]
+struct Attempt<T> {
+    value: T,
+    rate_limited_in_a_row: u32,
+}
+
+impl<T> Attempt<T> {
+    /// The landing of a fetch that began at `start`, asked last at `last_request`, and has just ended with `failure` or none.
+    ///
+    /// The next starts after `interval`, a second after the last request at the earliest, and not before the wait that
+    /// the result prescribes is over.
+    fn landing(
+        value: T,
+        rate_limited_in_a_row: u32,
+        failure: Option<&Failure>,
+        (start, last_request): (Instant, Instant),
+        interval: Duration,
+    ) -> Landing<Self> {
+        let is_limited = failure.is_some_and(|failure| failure.result == FetchResult::RateLimited);
+        let rate_limited_in_a_row = if is_limited { rate_limited_in_a_row + 1 } else { 0 };
+        let wait = failure.map(|failure| failure.result.wait(failure.retry_after, rate_limited_in_a_row));
+        let waited = wait.map_or(start, |wait| Instant::now() + wait);
+        let next = (start + interval).max(last_request + SPACING).max(waited);
+        Landing {
+            value: Self {
+                value,
+                rate_limited_in_a_row,
+            },
+            fresh_for: next - start,
+        }
+    }
+}
+
+impl Target {
+    /// An instance of which nothing is known yet.
+    pub fn new(config: config::Instance, api: Arc<Api>) -> Self {
+        fn optional<T: Clone + Default + Send + Sync + 'static>(is_on: bool) -> Option<Arc<Flight<Attempt<T>>>> {
+            is_on.then(|| Flight::new(Attempt::default()))
+        }
+        let on = |collector| config.settings.collectors.contains(&collector);
+        let unknown = snapshot::Instance::new(config.account.clone(), config.settings.window, api.clock.now());
+        Self {
+            outgoing: Flight::new(Attempt {
+                value: Outgoing::new(unknown, on(Collector::Statistic)),
+                rate_limited_in_a_row: 0,
+            }),
+            incoming: optional(on(Collector::Incoming)),
+            state: optional(on(Collector::State)),
+            settings: optional(on(Collector::Settings)),
+            statistic: optional(on(Collector::Statistic)),
+            contacts: optional(on(Collector::Contacts)),
+            queue: optional(on(Collector::Queue)),
+            config,
+            api,
+        }
+    }
+
+    /// Who it is.
+    pub fn account(&self) -> &Account {
+        &self.config.account
+    }
+
+    /// Its number.
+    pub fn id(&self) -> InstanceId {
+        self.config.account.id
+    }
+
+    /// Starts every request that is due. Those of a scrape with this `deadline` may be repeated if it leaves room.
+    pub fn start(self: &Arc<Self>, deadline: Instant) {
+        let target = self.clone();
+        self.outgoing
+            .start_if_due(move |previous| outgoing::fetch(target, previous, deadline));
+        if let Some(flight) = &self.incoming {
+            let target = self.clone();
+            flight.start_if_due(move |previous| incoming::fetch(target, previous));
+        }
+        self.start_call(self.state.as_ref(), "getStateInstance", Duration::ZERO, answers::state);
+        self.start_call(self.settings.as_ref(), "getSettings", SETTINGS_INTERVAL, answers::settings);
+        self.start_call(self.contacts.as_ref(), "getContacts", CONTACTS_INTERVAL, answers::contacts);
+        self.start_call(self.queue.as_ref(), "getMessagesCount", Duration::ZERO, answers::queue);
+        if let Some(flight) = &self.statistic {
+            let (target, ids) = (self.clone(), self.outgoing.latest().value.ids());
+            flight.start_if_due(move |previous| statistic::fetch(target, previous, ids));
+        }
+    }
+
+    fn start_call<T: Clone + Send + Sync + 'static>(
+        self: &Arc<Self>,
+        flight: Option<&Arc<OptionalFlight<T>>>,
+        method: &'static str,
+        interval: Duration,
+        read: fn(&[u8]) -> Result<T, Failure>,
+    ) {
+        if let Some(flight) = flight {
+            let target = self.clone();
+            flight.start_if_due(move |previous| call::fetch(target, previous, method, interval, read));
+        }
+    }
+
+    /// What is known once no request is under way, or at `deadline`; then what is still awaited is shown as failed.
+    pub async fn landed(&self, deadline: Instant) -> Arc<snapshot::Instance> {
+        let asked = Instant::now();
+        let outgoing = self.outgoing.landed(deadline).await;
+        let instance = outgoing.map_or_else(
+            || Arc::new(self.outgoing.latest().value.instance.overdue(asked.elapsed())),
+            |outgoing| outgoing.value.instance,
+        );
+        let collected = Collected {
+            incoming: landed(self.incoming.as_ref(), asked, deadline).await,
+            state: landed(self.state.as_ref(), asked, deadline).await,
+            settings: landed(self.settings.as_ref(), asked, deadline).await,
+            // It makes one request a second for as long as its budget lasts, which no scrape waits for.
+            statistic: self.statistic.as_ref().and_then(|flight| flight.latest().value.run()),
+            contacts: landed(self.contacts.as_ref(), asked, deadline).await,
+            queue: landed(self.queue.as_ref(), asked, deadline).await,
+        };
+        with_collected(instance, collected)
+    }
+
+    /// What is known now, without asking.
+    pub fn known(&self) -> Arc<snapshot::Instance> {
+        let collected = Collected {
+            incoming: known(self.incoming.as_ref()),
+            state: known(self.state.as_ref()),
+            settings: known(self.settings.as_ref()),
+            statistic: self.statistic.as_ref().and_then(|flight| flight.latest().value.run()),
+            contacts: known(self.contacts.as_ref()),
+            queue: known(self.queue.as_ref()),
+        };
+        with_collected(self.outgoing.latest().value.instance, collected)
+    }
+}
+
+impl Api {
+    /// Waits until a request may be made. The permit is given back when dropped.
+    async fn permit(&self) -> Result<impl Drop + '_, Failure> {
+        // The semaphore is never closed.
+        let closed = |_: AcquireError| Failure::timeout(Duration::ZERO);
+        self.permits.acquire().await.map_err(closed)
+    }
+}
+
+fn with_collected(instance: Arc<snapshot::Instance>, collected: Collected) -> Arc<snapshot::Instance> {
+    if collected == Collected::default() {
+        return instance;
+    }
+    Arc::new(snapshot::Instance {
+        collected,
+        ..Arc::unwrap_or_clone(instance)
+    })
+}
+
+async fn landed<T: Clone + Send + Sync + 'static>(
+    flight: Option<&Arc<OptionalFlight<T>>>,
+    asked: Instant,
+    deadline: Instant,
+) -> Option<Run<T>> {
+    match flight?.landed(deadline).await {
+        Some(attempt) => attempt.value,
+        None => Some(Run {
+            found: None,
+            duration: asked.elapsed(),
+        }),
+    }
+}
+
+fn known<T: Clone + Send + Sync + 'static>(flight: Option<&Arc<OptionalFlight<T>>>) -> Option<Run<T>> {
+    flight?.latest().value
+}
+
+/// The API takes one request a second per instance and method (api.md 4).
+const SPACING: Duration = Duration::from_secs(1);
+
+/// Settings change seldom and take up to 5 minutes to apply (api.md 2.6).
+const SETTINGS_INTERVAL: Duration = Duration::from_mins(1);
+
+/// The Developer plan allows 1,000 requests a month: one in 44 minutes (api.md 4).
+const CONTACTS_INTERVAL: Duration = Duration::from_hours(1);

@@ -1,0 +1,147 @@
+//! The journal of published statuses: one request, perhaps one more, and what is known after it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::{Api, Attempt, SPACING, Target};
+use crate::fetch::FetchResult;
+use crate::flight::Landing;
+use crate::green_api::JournalMethod;
+use crate::green_api::failure::Failure;
+use crate::journal::{Journal, Tally, minutes};
+use crate::label::LabelValue;
+use crate::snapshot::{Fetch, Instance};
+
+/// What is known of an instance through its journal.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    pub(super) instance: Arc<Instance>,
+    /// The `idMessage` of every status in the window, for those who must ask for one by name; `None` where nobody does.
+    ids: Option<Arc<[Box<str>]>>,
+}
+
+impl Outgoing {
+    pub(super) fn new(instance: Instance, keep_ids: bool) -> Self {
+        Self {
+            instance: Arc::new(instance),
+            ids: keep_ids.then(|| Arc::new([]) as Arc<[Box<str>]>),
+        }
+    }
+
+    pub(super) fn ids(self) -> Arc<[Box<str>]> {
+        self.ids.unwrap_or_default()
+    }
+}
+
+/// A journal as it was read, and its ids if they are kept.
+struct Reading {
+    journal: Journal,
+    ids: Option<Arc<[Box<str>]>>,
+}
+
+/// Reads the journal. After a passing fault it asks once more, if that leaves room before `deadline`.
+pub(super) async fn fetch(
+    target: Arc<Target>,
+    previous: Attempt<Outgoing>,
+    deadline: Instant,
+) -> Landing<Attempt<Outgoing>> {
+    let (start, keep_ids) = (Instant::now(), previous.value.ids.is_some());
+    let mut instance = Arc::unwrap_or_clone(previous.value.instance);
+    let (mut asked, mut outcome) = read(&target, keep_ids).await;
+    let first_asked = asked;
+    if let Err(failure) = &outcome
+        && failure.is_passing
+        && (asked + SPACING).max(Instant::now()) < deadline
+    {
+        debug!(instance = %target.account().name, %failure, "asking for the journal once more");
+        instance.counters.count_fetch(failure.result);
+        tokio::time::sleep_until(asked + SPACING).await;
+        (asked, outcome) = read(&target, keep_ids).await;
+    }
+    let result = outcome.as_ref().map_or_else(|failure| failure.result, |_| FetchResult::Ok);
+    log(&target, instance.latest.map(|fetch| fetch.result), &outcome);
+
+    instance.counters.count_fetch(result);
+    instance.latest = Some(Fetch {
+        result,
+        duration: first_asked.elapsed(),
+    });
+    let mut ids = previous.value.ids;
+    let mut failed = None;
+    match outcome {
+        Ok(reading) => {
+            instance.last_success = Some(target.api.clock.now());
+            instance.counters.count_defects(&reading.journal);
+            instance.tally = Tally::new(reading.journal.records(), &instance.tally);
+            ids = reading.ids;
+        }
+        Err(failure) => failed = Some(failure),
+    }
+    let value = Outgoing {
+        instance: Arc::new(instance),
+        ids,
+    };
+    let interval = target.config.settings.min_interval;
+    Attempt::landing(value, previous.rate_limited_in_a_row, failed.as_ref(), (start, asked), interval)
+}
+
+/// Makes one request, and tells when it was made.
+async fn read(target: &Target, keep_ids: bool) -> (Instant, Result<Reading, Failure>) {
+    let permit = target.api.permit().await;
+    let asked = Instant::now();
+    let outcome = match permit {
+        Ok(_permit) => read_in_time(target, keep_ids).await,
+        Err(failure) => Err(failure),
+    };
+    (asked, outcome)
+}
+
+async fn read_in_time(target: &Target, keep_ids: bool) -> Result<Reading, Failure> {
+    let (mut records, mut ids) = (Vec::new(), keep_ids.then(Vec::new));
+    let config = &target.config;
+    let minutes = minutes(config.settings.window);
+    let Api { client, .. } = &*target.api;
+    let reading = client.journal(JournalMethod::Outgoing, target.id(), &config.credentials, minutes, |id, record| {
+        records.push(record);
+        if let Some(ids) = &mut ids {
+            ids.push(Box::from(id));
+        }
+    });
+    let timeout = config.settings.timeout;
+    let malformed = tokio::time::timeout(timeout, reading)
+        .await
+        .map_err(|_| Failure::timeout(timeout))??;
+    Ok(Reading {
+        journal: Journal::new(records, malformed),
+        ids: ids.map(|mut ids| {
+            ids.sort_unstable();
+            ids.dedup();
+            ids.into()
+        }),
+    })
+}
+
+/// Tells people of a change; what stays the same is for those who look closely.
+fn log(target: &Target, before: Option<FetchResult>, outcome: &Result<Reading, Failure>) {
+    let instance = &target.account().name;
+    match outcome {
+        Ok(reading) => {
+            let (statuses, malformed) = (reading.journal.records().len(), reading.journal.malformed());
+            if before.is_some_and(|before| before != FetchResult::Ok) {
+                info!(%instance, statuses, malformed, "the journal can be read again");
+            } else {
+                debug!(%instance, statuses, malformed, "read the journal");
+            }
+        }
+        Err(failure) => {
+            let (result, cause) = (failure.result.as_str(), &failure.cause);
+            if before == Some(failure.result) {
+                debug!(%instance, result, cause, "still cannot read the journal");
+            } else {
+                warn!(%instance, result, cause, hint = failure.result.explanation(), "cannot read the journal");
+            }
+        }
+    }
+}

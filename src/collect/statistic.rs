@@ -1,0 +1,116 @@
+//! How many recipients got and read the statuses in the window. The API tells it of one status at a time, once a second,
+//! so that the picture fills up over several scrapes, in turn.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Attempt, SPACING, Target, call};
+use crate::collector::Run;
+use crate::flight::Landing;
+use crate::green_api::answers;
+use crate::journal::StatusMessage;
+
+type ByState = BTreeMap<StatusMessage, u64>;
+
+/// What is known of the recipients of each status.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Statistic {
+    recipients: Arc<BTreeMap<Box<str>, ByState>>,
+    /// The status that was asked for last; the next turn begins behind it.
+    last_asked: Option<Box<str>>,
+    /// How long the latest turn took and whether it succeeded; `None` before the first.
+    latest: Option<(Duration, bool)>,
+}
+
+impl Statistic {
+    /// The recipients of all statuses together, as far as they have been asked for.
+    pub(super) fn run(self) -> Option<Run<ByState>> {
+        let (duration, succeeded) = self.latest?;
+        let mut total = ByState::new();
+        for (state, count) in self.recipients.values().flatten() {
+            *total.entry(*state).or_default() += count;
+        }
+        Some(Run {
+            found: succeeded.then_some(total),
+            duration,
+        })
+    }
+}
+
+/// Asks for the recipients of the next statuses among `ids`, which are in order, as far as the budget of a turn goes.
+pub(super) async fn fetch(
+    target: Arc<Target>,
+    previous: Attempt<Statistic>,
+    ids: Arc<[Box<str>]>,
+) -> Landing<Attempt<Statistic>> {
+    let start = Instant::now();
+    let mut recipients = Arc::unwrap_or_clone(previous.value.recipients);
+    recipients.retain(|id, _| ids.binary_search(id).is_ok());
+    let mut last_asked = previous.value.last_asked;
+    let (mut failed, mut last_request) = (None, start);
+    for (turn, id) in in_turn(&ids, last_asked.clone().as_deref()).take(REQUESTS_A_TURN).enumerate() {
+        if turn > 0 {
+            tokio::time::sleep_until(last_request + SPACING).await;
+        }
+        let query = form_urlencoded(id);
+        let (asked, outcome) = call::call(&target, "getStatusStatistic", &query, answers::statistic).await;
+        last_request = asked;
+        match outcome {
+            Ok(by_state) => recipients.insert(id.clone(), by_state),
+            Err(failure) => {
+                failed = Some(failure);
+                break;
+            }
+        };
+        last_asked = Some(id.clone());
+    }
+    let value = Statistic {
+        recipients: Arc::new(recipients),
+        last_asked,
+        latest: Some((start.elapsed(), failed.is_none())),
+    };
+    let (interval, limited) = (target.config.settings.min_interval, previous.rate_limited_in_a_row);
+    Attempt::landing(value, limited, failed.as_ref(), (start, last_request), interval)
+}
+
+/// All of `ids`, each once, beginning behind `last_asked`.
+fn in_turn<'a>(ids: &'a [Box<str>], last_asked: Option<&str>) -> impl Iterator<Item = &'a Box<str>> {
+    let next = last_asked.map_or(0, |last| ids.partition_point(|id| &**id <= last));
+    let (before, behind) = ids.split_at(next);
+    behind.iter().chain(before)
+}
+
+fn form_urlencoded(id: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::for_suffix("?".to_owned(), 1);
+    query.append_pair("idMessage", id);
+    query.finish()
+}
+
+/// At most this many requests before others get their turn: ten seconds' worth.
+const REQUESTS_A_TURN: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_take_turns() {
+        let check = |last_asked, expected: [&str; 3]| {
+            let ids = ["a", "c", "e"].map(Box::from);
+            let turns: Vec<&str> = in_turn(&ids, last_asked).map(|id| &**id).collect();
+            assert_eq!(turns, expected, "behind {last_asked:?}");
+        };
+        check(None, ["a", "c", "e"]);
+        check(Some("a"), ["c", "e", "a"]);
+        check(Some("b"), ["c", "e", "a"]);
+        check(Some("e"), ["a", "c", "e"]);
+    }
+
+    #[test]
+    fn an_id_cannot_add_to_the_query() {
+        assert_eq!(form_urlencoded("a&b=c?#/ü"), "?idMessage=a%26b%3Dc%3F%23%2F%C3%BC");
+    }
+}

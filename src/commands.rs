@@ -1,0 +1,189 @@
+//! What each command does: build everything that can fail, then run it.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use greenapi_exporter::cli::{CheckConfig, Demo, Once, Serve, Simulate, Web};
+use greenapi_exporter::clock::Clock;
+use greenapi_exporter::config::{Config, Environment, Source};
+use greenapi_exporter::fleet::Fleet;
+use greenapi_exporter::pages::{Options, Pages};
+use greenapi_exporter::simulator::Simulator;
+use greenapi_exporter::snapshot::Snapshot;
+use greenapi_exporter::{exposition, web};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// Serves metrics until told to stop.
+pub(crate) async fn serve(flags: Serve, environment: &Environment, clock: Clock) -> anyhow::Result<ExitCode> {
+    let config = load(flags.config.config_file, environment)?;
+    let exporter = Exporter::new(&config, flags.web, clock)?;
+    exporter.run(stop_signal()?).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says whether the configuration can be used, and what it amounts to.
+pub(crate) fn check_config(flags: &CheckConfig, environment: &Environment) -> anyhow::Result<ExitCode> {
+    let config = load(flags.config.config_file.clone(), environment)?;
+    print(config.effective().as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Collects once.
+pub(crate) async fn once(flags: &Once, environment: &Environment, clock: Clock) -> anyhow::Result<ExitCode> {
+    let config = load(flags.config.config_file.clone(), environment)?;
+    let fleet = Fleet::new(&config, clock).context("cannot set up TLS")?;
+    let deadline = Instant::now() + ONCE_TIMEOUT;
+    let instances = match &flags.target {
+        None => fleet.collect(deadline).await,
+        Some(target) => {
+            let instance = fleet.collect_one(target, deadline).await;
+            let hint = "`greenapi-exporter check-config` lists the instances";
+            vec![instance.with_context(|| format!("no instance has the id or name `{target}`\n  hint: {hint}"))?]
+        }
+    };
+    let all_up = !instances.is_empty() && instances.iter().all(|instance| instance.up() == Some(true));
+    let snapshot = Arc::new(Snapshot {
+        instances,
+        exporter: None,
+    });
+    print(&exposition::render(&snapshot, None, None).body)?;
+    Ok(ExitCode::from(u8::from(!all_up)))
+}
+
+/// Serves the simulated API until told to stop.
+pub(crate) async fn simulate(flags: &Simulate, clock: &Clock) -> anyhow::Result<ExitCode> {
+    let simulator = Simulator::fleet(flags.world.seed, flags.instances, flags.world.speed, clock);
+    let (listeners, addresses) = bind(&[flags.listen_address])?;
+    let stop = stop_signal()?;
+    print(simulator.describe(&base_url(&addresses)).as_bytes())?;
+    simulator.serve(listeners, stop).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Serves metrics of a simulated API until told to stop.
+pub(crate) async fn demo(flags: Demo, clock: &Clock) -> anyhow::Result<ExitCode> {
+    let simulator = Simulator::demo(flags.world.seed, flags.world.speed, clock);
+    let (listeners, addresses) = bind(&[SocketAddr::from(([127, 0, 0, 1], 0))])?;
+    let config = simulator.config(&base_url(&addresses))?;
+    let exporter = Exporter::new(&config, flags.web, clock.clone())?;
+    let stop = stop_signal()?;
+    print(exporter.introduction().as_bytes())?;
+    let (simulation_stop, simulation_stopped) = tokio::sync::oneshot::channel::<()>();
+    let simulation = tokio::spawn(simulator.serve(listeners, async { _ = simulation_stopped.await }));
+    exporter.run(stop).await;
+    // The exporter's connections are gone with it, so that the simulation has nothing to wait for.
+    drop(simulation_stop);
+    simulation.await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The exporter, bound to its addresses and not yet serving.
+struct Exporter {
+    pages: Arc<Pages>,
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    telemetry_path: String,
+}
+
+impl Exporter {
+    fn new(config: &Config, web: Web, clock: Clock) -> anyhow::Result<Self> {
+        let fleet = Fleet::new(config, clock.clone()).context("cannot set up TLS")?;
+        let (listeners, addresses) = bind(&web.listen_addresses)?;
+        let options = Options {
+            telemetry_path: web.telemetry_path.clone(),
+            timeout_offset: web.timeout_offset,
+            clock,
+        };
+        Ok(Self {
+            pages: Arc::new(Pages::new(fleet, config.effective(), options)),
+            listeners,
+            addresses,
+            telemetry_path: web.telemetry_path,
+        })
+    }
+
+    async fn run(self, stop: impl Future<Output = ()>) {
+        for address in &self.addresses {
+            info!(%address, path = self.telemetry_path, "serving metrics");
+        }
+        let pages = self.pages;
+        web::serve(self.listeners, move |request| pages.clone().answer(request), stop).await;
+        info!("stopped");
+    }
+
+    /// What to look at first.
+    fn introduction(&self) -> String {
+        let base = base_url(&self.addresses);
+        let port = self.addresses.first().map_or(0, SocketAddr::port);
+        format!(
+            "A simulated GREEN-API and its exporter are running. Open\n\n  \
+               {base}/  the instances, their state and the reason of it\n  \
+               {base}{path}  the metrics\n\n\
+             or ask\n\n  curl -s {base}{path} | grep greenapi_forbidden\n\n\
+             or let Prometheus scrape it:\n\n  \
+               scrape_configs:\n    - job_name: greenapi\n      static_configs:\n        - targets: [\"localhost:{port}\"]\n\n\
+             Stop it with Ctrl-C.\n",
+            path = self.telemetry_path
+        )
+    }
+}
+
+fn load(file: Option<std::path::PathBuf>, environment: &Environment) -> anyhow::Result<Config> {
+    let source = file.map_or(Source::Environment, Source::File);
+    let config = Config::load(&source, environment)?;
+    for warning in config.warnings() {
+        warn!(warning, "the configuration can be improved");
+    }
+    Ok(config)
+}
+
+fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
+    let bind = |address: &SocketAddr| {
+        let listener = web::bind(*address).with_context(|| format!("cannot listen on `{address}`"))?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    let bound: anyhow::Result<Vec<_>> = addresses.iter().map(bind).collect();
+    Ok(bound?.into_iter().unzip())
+}
+
+/// The URL under which people reach the first of `addresses` from this machine.
+fn base_url(addresses: &[SocketAddr]) -> String {
+    match addresses.first() {
+        Some(address) if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
+        Some(address) => format!("http://{address}"),
+        None => String::new(),
+    }
+}
+
+/// Completes when the process is told to stop.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        info!(signal = name, "stopping");
+    })
+}
+
+/// Writes to standard output. A reader who has hung up, as `head` does, is no error.
+fn print(text: &[u8]) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// How long one collection may take: the longest of a scrape.
+const ONCE_TIMEOUT: Duration = Duration::from_mins(2);

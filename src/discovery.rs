@@ -1,0 +1,99 @@
+//! Lists the instances of a partner account.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::account::Account;
+use crate::collect::Api;
+use crate::config;
+use crate::flight::{Flight, Landing};
+use crate::green_api::answers::{self, PartnerInstance};
+use crate::green_api::failure::Failure;
+
+/// A partner account, and its instances when they were last listed.
+pub struct Discovery {
+    partner: config::Partner,
+    flight: Arc<Flight<Option<Arc<[config::Instance]>>>>,
+}
+
+impl Discovery {
+    /// A partner account whose instances are not known yet.
+    pub fn new(partner: config::Partner) -> Self {
+        Self {
+            partner,
+            flight: Flight::new(None),
+        }
+    }
+
+    /// The instances, listed anew if that is due. A listing that fails or is late leaves the last one in force.
+    pub async fn list(&self, api: &Arc<Api>, deadline: Instant) -> Arc<[config::Instance]> {
+        let (partner, api) = (self.partner.clone(), api.clone());
+        self.flight.start_if_due(move |previous| fetch(partner, api, previous));
+        match self.flight.latest() {
+            Some(instances) => instances,
+            None => self.flight.landed(deadline).await.flatten().unwrap_or_default(),
+        }
+    }
+
+    /// Whether the instances were ever listed.
+    pub fn has_succeeded(&self) -> bool {
+        self.flight.latest().is_some()
+    }
+}
+
+async fn fetch(
+    partner: config::Partner,
+    api: Arc<Api>,
+    previous: Option<Arc<[config::Instance]>>,
+) -> Landing<Option<Arc<[config::Instance]>>> {
+    let url = partner.credentials.partner_url("getInstances");
+    let listing = tokio::time::timeout(partner.settings.timeout, api.client.get_whole(&url)).await;
+    let listing = listing.unwrap_or_else(|_| Err(Failure::timeout(partner.settings.timeout)));
+    let (instances, fresh_for) = match listing.and_then(|body| answers::instances(&body)) {
+        Ok(listed) => {
+            let instances: Arc<[config::Instance]> = known(&partner, listed);
+            if previous.as_deref() != Some(&*instances) {
+                info!(instances = instances.len(), "listed the partner account's instances");
+            }
+            (Some(instances), partner.refresh_interval)
+        }
+        Err(failure) => {
+            warn!(%failure, "cannot list the partner account's instances");
+            // A partner account that has never been listed leaves scrapes empty: try again soon, but not at every scrape.
+            let wait = failure.result.wait(failure.retry_after, 1).max(FIRST_RETRY);
+            (previous, wait.min(partner.refresh_interval))
+        }
+    };
+    Landing {
+        value: instances,
+        fresh_for,
+    }
+}
+
+/// The instances that can be collected. What is wrong with the others is logged without what they hold.
+fn known(partner: &config::Partner, listed: Vec<PartnerInstance>) -> Arc<[config::Instance]> {
+    let mut instances: Vec<config::Instance> = Vec::with_capacity(listed.len());
+    for listed in listed {
+        let id = listed.id_instance.into();
+        match listed.api_token_instance.parse() {
+            Ok(token) => instances.push(partner.instance(id, listed.name.as_deref(), token)),
+            Err(error) => warn!(%id, %error, "left out an instance of the partner account"),
+        }
+    }
+    instances.sort_by_key(|instance| instance.account.id);
+    instances.dedup_by_key(|instance| instance.account.id);
+    // Names need not be unique there, but a name that two instances share can't be asked for.
+    let mut names: Vec<Box<str>> = instances.iter().map(|instance| instance.account.name.clone()).collect();
+    names.sort_unstable();
+    for Account { id, name } in instances.iter_mut().map(|instance| &mut instance.account) {
+        let first = names.partition_point(|other| other < name);
+        if names.get(first + 1) == Some(name) {
+            *name = id.to_string().into();
+        }
+    }
+    instances.into()
+}
+
+const FIRST_RETRY: std::time::Duration = std::time::Duration::from_secs(10);

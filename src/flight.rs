@@ -1,0 +1,168 @@
+//! One fetch at a time of one thing, whoever asks, and its latest result for all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Fetches a `T` when it is due. Those who ask while a fetch is under way share its result, and none of them can cancel it.
+#[derive(Debug)]
+pub struct Flight<T> {
+    state: watch::Sender<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    latest: T,
+    /// When the next fetch may start; `None` while one is under way.
+    due: Option<Instant>,
+}
+
+/// What a fetch came to, and when the next may start.
+#[derive(Debug)]
+pub struct Landing<T> {
+    /// The new value.
+    pub value: T,
+    /// How long after the start of this fetch the next may start.
+    pub fresh_for: Duration,
+}
+
+impl<T: Clone + Send + Sync + 'static> Flight<T> {
+    /// A flight that has not started; `latest` is served until the first lands.
+    pub fn new(latest: T) -> Arc<Self> {
+        let state = State {
+            latest,
+            due: Some(Instant::now()),
+        };
+        Arc::new(Self {
+            state: watch::Sender::new(state),
+        })
+    }
+
+    /// Starts `fetch`, which is given the latest value, if it is due and not under way.
+    pub fn start_if_due<F>(self: &Arc<Self>, fetch: impl FnOnce(T) -> F)
+    where
+        F: Future<Output = Landing<T>> + Send + 'static,
+    {
+        let start = Instant::now();
+        let is_due = |state: &mut State<T>| {
+            let is_due = state.due.is_some_and(|due| due <= start);
+            if is_due {
+                state.due = None;
+            }
+            is_due
+        };
+        if !self.state.send_if_modified(is_due) {
+            return;
+        }
+        let under_way = UnderWay { flight: self.clone() };
+        let fetch = fetch(self.latest());
+        tokio::spawn(async move {
+            let landing = fetch.await;
+            under_way.flight.state.send_modify(|state| {
+                state.latest = landing.value;
+                state.due = Some(start + landing.fresh_for);
+            });
+        });
+    }
+
+    /// The latest value, once no fetch is under way; `None` if one still is at `deadline`.
+    pub async fn landed(&self, deadline: Instant) -> Option<T> {
+        let mut state = self.state.subscribe();
+        let landed = state.wait_for(|state| state.due.is_some());
+        let state = tokio::time::timeout_at(deadline, landed).await.ok()?.ok()?;
+        Some(state.latest.clone())
+    }
+
+    /// The latest value as it is now.
+    pub fn latest(&self) -> T {
+        self.state.borrow().latest.clone()
+    }
+}
+
+/// Sees to it that a fetch that ends without landing, as by the end of the runtime, doesn't block the next.
+struct UnderWay<T> {
+    flight: Arc<Flight<T>>,
+}
+
+impl<T> Drop for UnderWay<T> {
+    fn drop(&mut self) {
+        self.flight.state.send_if_modified(|state| {
+            let lost = state.due.is_none();
+            if lost {
+                state.due = Some(Instant::now());
+            }
+            lost
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn in_an_hour() -> Instant {
+        Instant::now() + LONG
+    }
+
+    fn land(value: u32, fresh_for: Duration) -> impl FnOnce(u32) -> std::future::Ready<Landing<u32>> {
+        move |_| std::future::ready(Landing { value, fresh_for })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_ask_while_a_fetch_is_under_way_share_its_result() {
+        let flight = Flight::new(0);
+        let (answer, answered) = oneshot::channel();
+        flight.start_if_due(|_| async {
+            let value = answered.await.unwrap();
+            Landing { value, fresh_for: LONG }
+        });
+        flight.start_if_due(|_| async { unreachable!("a second fetch") });
+        let waiting = tokio::spawn({
+            let flight = flight.clone();
+            async move { flight.landed(in_an_hour()).await }
+        });
+        answer.send(7).unwrap();
+        assert_eq!(flight.landed(in_an_hour()).await, Some(7));
+        assert_eq!(waiting.await.unwrap(), Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_young_result_is_served_again_and_an_old_one_is_not() {
+        let flight = Flight::new(0);
+        flight.start_if_due(land(1, Duration::from_secs(10)));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        tokio::time::advance(Duration::from_secs(9)).await;
+        flight.start_if_due(land(2, Duration::from_secs(10)));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        flight.start_if_due(land(3, Duration::from_secs(10)));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_gives_up_cancels_it_for_nobody() {
+        let flight = Flight::new(0);
+        let (answer, answered) = oneshot::channel();
+        flight.start_if_due(|_| async {
+            let value = answered.await.unwrap();
+            Landing { value, fresh_for: LONG }
+        });
+        assert_eq!(flight.landed(Instant::now() + Duration::from_secs(1)).await, None);
+        answer.send(7).unwrap();
+        assert_eq!(flight.landed(in_an_hour()).await, Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_that_panics_does_not_block_the_next() {
+        let flight = Flight::new(0);
+        flight.start_if_due(|_| async { panic!("lost") });
+        assert_eq!(flight.landed(in_an_hour()).await, Some(0));
+        flight.start_if_due(land(1, LONG));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+    }
+}

@@ -1,0 +1,179 @@
+//! The client of GREEN-API, the only user of reqwest. A request comes to facts or to a [`Failure`]; neither holds a URL.
+
+pub mod answers;
+pub mod failure;
+pub mod wire;
+
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::RETRY_AFTER;
+use reqwest::redirect::Policy;
+use reqwest::{Response, StatusCode};
+
+use crate::account::{Credentials, InstanceId};
+use crate::clock::Clock;
+use crate::fetch::FetchResult;
+use crate::journal::Record;
+
+use self::failure::Failure;
+use self::wire::Fold;
+
+/// Calls the API of any instance over kept-alive connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    clock: Clock,
+    max_response_bytes: u64,
+}
+
+/// A journal's method: both answer in the same shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JournalMethod {
+    /// Statuses that the account published.
+    Outgoing,
+    /// Statuses that its contacts published.
+    Incoming,
+}
+
+impl Client {
+    /// A client that reads answers of up to `max_response_bytes` and keeps `connections` open to each host.
+    ///
+    /// Proxies are taken from the process' environment. The error is one of the TLS library, such as unreadable CA roots.
+    pub fn new(max_response_bytes: u64, connections: usize, clock: Clock) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            // A redirect would carry the token to another host.
+            .redirect(Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .pool_max_idle_per_host(connections)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .user_agent(concat!("greenapi-exporter/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self {
+            http,
+            clock,
+            max_response_bytes,
+        })
+    }
+
+    /// Reads a journal of the last `minutes`, giving every status to `on_record` as it arrives.
+    ///
+    /// Returns how many elements were malformed. What was given before a failure is to be thrown away.
+    pub async fn journal(
+        &self,
+        method: JournalMethod,
+        id: InstanceId,
+        credentials: &Credentials,
+        minutes: u64,
+        mut on_record: impl FnMut(&str, Record),
+    ) -> Result<u64, Failure> {
+        let method = match method {
+            JournalMethod::Outgoing => "getOutgoingStatuses",
+            JournalMethod::Incoming => "getIncomingStatuses",
+        };
+        let url = credentials.url(id, method, &format!("?minutes={minutes}"));
+        let mut body = Body::new(self.get(&url).await?, self.max_response_bytes);
+        let mut fold = Fold::new();
+        while let Some(chunk) = body.chunk().await? {
+            fold.feed(&chunk, &mut on_record)?;
+        }
+        Ok(fold.finish()?)
+    }
+
+    /// Calls a method whose answer is small or read as a whole, and returns the body of a 200.
+    pub async fn call(
+        &self,
+        method: &str,
+        query: &str,
+        id: InstanceId,
+        credentials: &Credentials,
+    ) -> Result<Bytes, Failure> {
+        self.get_whole(&credentials.url(id, method, query)).await
+    }
+
+    /// Gets `url` and returns the whole body of a 200.
+    pub async fn get_whole(&self, url: &str) -> Result<Bytes, Failure> {
+        let mut body = Body::new(self.get(url).await?, self.max_response_bytes);
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = body.chunk().await? {
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// Gets `url` and returns the answer if it is a 200.
+    async fn get(&self, url: &str) -> Result<Response, Failure> {
+        let answer = self.http.get(url).send().await.map_err(Failure::of_request)?;
+        let status = answer.status();
+        if status == StatusCode::OK {
+            return Ok(answer);
+        }
+        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|text| parse_retry_after(text, self.clock.now()));
+        // Only a 400 is told apart by its text. That the text can't be read doesn't change that it is a 400.
+        let mut reason = BytesMut::new();
+        let mut body = Body::new(answer, MAX_REASON_BYTES);
+        while let Ok(Some(chunk)) = body.chunk().await {
+            reason.extend_from_slice(&chunk);
+        }
+        let result = FetchResult::of_answer(status.as_u16(), &reason).unwrap_or(FetchResult::UnexpectedStatus);
+        Err(Failure::of_status(result, status.as_u16(), retry_after))
+    }
+}
+
+/// A body that is read up to a limit.
+struct Body {
+    answer: Response,
+    left: u64,
+}
+
+impl Body {
+    fn new(answer: Response, limit: u64) -> Self {
+        Self { answer, left: limit }
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        let Some(chunk) = self.answer.chunk().await.map_err(Failure::of_body)? else {
+            return Ok(None);
+        };
+        self.left = self.left.checked_sub(chunk.len() as u64).ok_or_else(Failure::too_large)?;
+        Ok(Some(chunk))
+    }
+}
+
+/// Reads `Retry-After`: a number of seconds or a date.
+fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// How long a connection is kept without use: longer than the usual scrape interval of a minute.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The reasons on record have fewer than 300 bytes.
+const MAX_REASON_BYTES: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_anything_else_is_ignored() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let check = |text, seconds: Option<u64>| {
+            assert_eq!(parse_retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
+        };
+        check("7", Some(7));
+        check(" 120 ", Some(120));
+        check("Sun, 06 Nov 1994 08:50:07 GMT", Some(30));
+        check("Sun, 06 Nov 1994 08:49:00 GMT", Some(0));
+        check("-1", None);
+        check("soon", None);
+        check("", None);
+    }
+}

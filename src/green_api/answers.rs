@@ -1,0 +1,193 @@
+//! The shapes of the API's smaller answers, and what is read from them. Leniently: the API is a beta and changes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::collector::{ContactType, Setting, StateInstance};
+use crate::green_api::failure::Failure;
+use crate::journal::StatusMessage;
+
+/// Reads `getStateInstance` (api.md 2.5).
+pub fn state(body: &[u8]) -> Result<StateInstance, Failure> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(rename = "stateInstance")]
+        state_instance: String,
+    }
+    let answer: Answer = read(body)?;
+    Ok(StateInstance::parse(&answer.state_instance))
+}
+
+/// Reads `getSettings` (api.md 2.6). A setting that the answer lacks is absent.
+pub fn settings(body: &[u8]) -> Result<BTreeMap<Setting, bool>, Failure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Answer {
+        outgoing_webhook: Option<Switch>,
+        outgoing_message_webhook: Option<Switch>,
+        #[serde(rename = "outgoingAPIMessageWebhook")]
+        outgoing_api_message_webhook: Option<Switch>,
+        incoming_webhook: Option<Switch>,
+    }
+    let answer: Answer = read(body)?;
+    let settings = [
+        (Setting::OutgoingWebhook, answer.outgoing_webhook),
+        (Setting::OutgoingMessageWebhook, answer.outgoing_message_webhook),
+        (Setting::OutgoingApiMessageWebhook, answer.outgoing_api_message_webhook),
+        (Setting::IncomingWebhook, answer.incoming_webhook),
+    ];
+    let known = |(setting, switch): (Setting, Option<Switch>)| Some((setting, switch?.is_on()?));
+    Ok(settings.into_iter().filter_map(known).collect())
+}
+
+/// A setting: "yes" or "no", or a boolean as the newer ones have.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Switch {
+    Boolean(bool),
+    Word(String),
+    Other(IgnoredAny),
+}
+
+impl Switch {
+    fn is_on(&self) -> Option<bool> {
+        match self {
+            Self::Boolean(on) => Some(*on),
+            Self::Word(word) if word == "yes" => Some(true),
+            Self::Word(word) if word == "no" => Some(false),
+            Self::Word(_) | Self::Other(_) => None,
+        }
+    }
+}
+
+/// Reads `getMessagesCount` (api.md 2.9).
+pub fn queue(body: &[u8]) -> Result<u64, Failure> {
+    #[derive(Deserialize)]
+    struct Answer {
+        count: u64,
+    }
+    read(body).map(|answer: Answer| answer.count)
+}
+
+/// Reads `getContacts` (api.md 2.7): how many there are of each type, with and without a name in the address book.
+pub fn contacts(body: &[u8]) -> Result<BTreeMap<(ContactType, bool), u64>, Failure> {
+    #[derive(Deserialize)]
+    struct Contact<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Option<std::borrow::Cow<'a, str>>,
+        #[serde(borrow, rename = "contactName")]
+        contact_name: Option<std::borrow::Cow<'a, str>>,
+    }
+    let mut contacts = BTreeMap::new();
+    read_each(body, |contact: Contact| {
+        let kind = match contact.kind.as_deref() {
+            Some("user") => ContactType::User,
+            Some("group") => ContactType::Group,
+            _ => ContactType::Other,
+        };
+        let named = contact.contact_name.is_some_and(|name| !name.is_empty());
+        *contacts.entry((kind, named)).or_default() += 1;
+    })?;
+    Ok(contacts)
+}
+
+/// Reads `getStatusStatistic` (api.md 2.2): how many recipients of a status there are in each state.
+pub fn statistic(body: &[u8]) -> Result<BTreeMap<StatusMessage, u64>, Failure> {
+    #[derive(Deserialize)]
+    struct Recipient<'a> {
+        #[serde(borrow)]
+        status: Option<std::borrow::Cow<'a, str>>,
+    }
+    let mut recipients = BTreeMap::new();
+    read_each(body, |recipient: Recipient| {
+        let status_message = StatusMessage::parse(recipient.status.as_deref());
+        *recipients.entry(status_message).or_default() += 1;
+    })?;
+    Ok(recipients)
+}
+
+/// Reads the answer of a partner's `getInstances` (api.md 2.10): the id, name and token of each instance that isn't deleted.
+pub fn instances(body: &[u8]) -> Result<Vec<PartnerInstance>, Failure> {
+    // Errors arrive as an object in an answer of 200.
+    #[derive(Deserialize)]
+    struct Refusal {
+        code: u16,
+    }
+    if let Ok(refusal) = serde_json::from_slice::<Refusal>(body) {
+        let result = crate::fetch::FetchResult::of_answer(refusal.code, b"");
+        return Err(result.map_or_else(
+            || Failure::invalid_json("an object in place of an array".to_owned()),
+            |result| Failure::of_status(result, refusal.code, None),
+        ));
+    }
+    let mut instances = Vec::new();
+    read_each(body, |instance: PartnerInstance| {
+        if !instance.deleted {
+            instances.push(instance);
+        }
+    })?;
+    Ok(instances)
+}
+
+/// An instance of a partner account. It holds the token and can't be printed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartnerInstance {
+    /// Its number.
+    pub id_instance: u64,
+    /// Its name; may be empty and need not be unique.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its secret.
+    pub api_token_instance: String,
+    /// Deleted instances stay listed for 3 months.
+    #[serde(default)]
+    deleted: bool,
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| without_values(&error))
+}
+
+/// Reads a JSON array, giving each element to `on_element` and keeping none. `null` is an empty one.
+fn read_each<'a, T: Deserialize<'a>>(body: &'a [u8], on_element: impl FnMut(T)) -> Result<(), Failure> {
+    struct Each<F, T>(F, std::marker::PhantomData<T>);
+
+    impl<'a, T: Deserialize<'a>, F: FnMut(T)> Visitor<'a> for Each<F, T> {
+        type Value = ();
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an array")
+        }
+
+        fn visit_unit<E>(self) -> Result<(), E> {
+            Ok(())
+        }
+
+        fn visit_seq<A: SeqAccess<'a>>(mut self, mut elements: A) -> Result<(), A::Error> {
+            while let Some(element) = elements.next_element()? {
+                self.0(element);
+            }
+            Ok(())
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let each = Each(on_element, std::marker::PhantomData);
+    let outcome = deserializer.deserialize_any(each).and_then(|()| deserializer.end());
+    outcome.map_err(|error| without_values(&error))
+}
+
+/// Says where an answer is not as documented. The error's own text would quote values: phone numbers and tokens.
+fn without_values(error: &serde_json::Error) -> Failure {
+    let (line, column) = (error.line(), error.column());
+    let kind = match error.classify() {
+        serde_json::error::Category::Data => "unexpected value",
+        serde_json::error::Category::Eof => "unexpected end",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "no JSON",
+    };
+    Failure::invalid_json(format!("{kind} at line {line}, column {column}"))
+}

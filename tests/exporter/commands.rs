@@ -1,0 +1,145 @@
+//! The commands: what they print, and how they end.
+
+use std::process::Stdio;
+
+use greenapi_exporter::simulator::Behaviour;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::harness::{PATIENCE, TempFile, binary, config, id, run, series, simulate, value};
+
+#[tokio::test]
+async fn help_says_what_there_is() {
+    for command in ["", "serve", "check-config", "once", "simulate", "demo"] {
+        let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let finished = run(&mut binary(&arguments)).await;
+        assert_eq!((finished.code, &*finished.stderr), (Some(0), ""));
+        let name = if command.is_empty() { "greenapi-exporter" } else { command };
+        insta::assert_snapshot!(format!("help_{name}"), finished.stdout);
+    }
+}
+
+#[tokio::test]
+async fn the_version_tells_what_it_was_built_from() {
+    let finished = run(&mut binary(&["--version"])).await;
+    let expected = concat!("greenapi-exporter ", env!("CARGO_PKG_VERSION"), " (revision ");
+    assert!(finished.stdout.starts_with(expected), "{}", finished.stdout);
+    assert_eq!(finished.code, Some(0));
+}
+
+#[tokio::test]
+async fn usage_errors_end_with_1() {
+    for arguments in [
+        &["--nonsense"][..],
+        &["fly"],
+        &["--web.listen-address", "nowhere"],
+        &["--web.telemetry-path", "metrics"],
+        &["--web.telemetry-path", "/probe"],
+        &["--log.level", "loud"],
+        &["--log.format", "xml"],
+        &["--scrape.timeout-offset", "soon"],
+        &["demo", "--speed", "-1"],
+        &["--log.level", "debug", "once"],
+    ] {
+        let finished = run(&mut binary(arguments)).await;
+        assert_eq!(finished.code, Some(1), "{arguments:?}");
+        assert!(finished.stderr.starts_with("error: "), "{}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn flags_can_be_given_by_the_environment() {
+    let finished = run(binary(&["check-config"]).env("GREENAPI_EXPORTER_CONFIG_FILE", "/nonexistent.yml")).await;
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.stderr.contains("/nonexistent.yml"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn without_any_account_it_says_what_to_do() {
+    let finished = run(&mut binary(&[])).await;
+    assert_eq!(finished.code, Some(1));
+    insta::assert_snapshot!(finished.stderr);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = binary(&["--web.listen-address", &address]);
+    command.env("GREENAPI_ID_INSTANCE", "1101000001").env("GREENAPI_API_TOKEN", "d75b3a66");
+    let finished = run(&mut command).await;
+    assert_eq!(finished.code, Some(1));
+    let expected = format!("greenapi-exporter: cannot listen on `{address}`: Address already in use (os error 98)\n");
+    assert_eq!(finished.stderr, expected);
+}
+
+#[tokio::test]
+async fn check_config_prints_the_effective_configuration_without_secrets() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let file = TempFile::new("fleet.yml", &config(&simulator, &url, "window: 36h"));
+    let finished = run(&mut binary(&["check-config", "--config.file", file.path()])).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout.contains("<secret>"), "{}", finished.stdout);
+    assert!(!finished.stdout.contains(&*simulator.logins()[0].token), "{}", finished.stdout);
+}
+
+#[tokio::test]
+async fn check_config_tells_every_error_at_once_and_ends_with_1() {
+    let file = TempFile::new("fleet.yml", "instances:\n  - id_instance: x\n    api_tokn: d75b3a66\n");
+    let finished = run(&mut binary(&["check-config", "--config.file", file.path()])).await;
+    assert_eq!((finished.code, &*finished.stdout), (Some(1), ""));
+    let stderr = finished.stderr.replace(file.path(), "fleet.yml");
+    insta::assert_snapshot!(stderr);
+}
+
+#[tokio::test]
+async fn once_prints_one_collection_and_ends_with_1_unless_all_are_up() {
+    let check = async |behaviours: &[Behaviour], arguments: &[&str], code, up: usize| {
+        let (simulator, url) = simulate(behaviours);
+        let file = TempFile::new("fleet.yml", &config(&simulator, &url, ""));
+        let mut command = binary(&["once", "--config.file", file.path()]);
+        let finished = run(command.args(arguments)).await;
+        assert_eq!(finished.code, Some(code), "{}", finished.stderr);
+        assert_eq!(series(&finished.stdout, "greenapi_up").len(), up);
+    };
+    let second = id(1).to_string();
+    check(&[Behaviour::Healthy, Behaviour::Healthy], &[], 0, 2).await;
+    check(&[Behaviour::Healthy, Behaviour::Forbidden], &[], 1, 2).await;
+    check(&[Behaviour::Forbidden, Behaviour::Healthy], &["--target", &second], 0, 1).await;
+    check(&[Behaviour::Healthy], &["--target", "nobody"], 1, 0).await;
+}
+
+#[tokio::test]
+async fn simulate_prints_what_a_client_needs_and_answers() {
+    let mut command = binary(&["simulate", "--web.listen-address", "127.0.0.1:0", "--instances", "3"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = async || tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    let url = next().await.split_whitespace().last().unwrap().to_owned();
+    let partner_token = next().await.split_whitespace().last().unwrap().to_owned();
+    let answer = reqwest::get(format!("{url}/partner/getInstances/{partner_token}")).await.unwrap();
+    let instances: Vec<serde_json::Value> = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert_eq!(instances.len(), 3);
+}
+
+#[tokio::test]
+async fn demo_shows_live_gauges_a_forbidden_instance_and_the_reason_of_every_failure() {
+    let mut command = binary(&["demo", "--web.listen-address", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let curl = loop {
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+        if line.contains("curl -s") {
+            break line;
+        }
+    };
+    let url = curl.split_whitespace().nth(2).unwrap();
+    let page = reqwest::get(url).await.unwrap().text().await.unwrap();
+    assert_eq!(series(&page, "greenapi_forbidden").iter().filter(|line| line.ends_with(" 1")).count(), 1);
+    for result in ["ok", "forbidden", "unauthorized", "not_authorized", "quota_exceeded"] {
+        let shown = series(&page, "greenapi_fetch_result");
+        assert!(shown.iter().any(|line| line.contains(&format!("result=\"{result}\""))), "{result}: {shown:?}");
+    }
+    let live = series(&page, "greenapi_journal_statuses");
+    assert!(live.iter().filter(|line| !line.ends_with(" 0")).count() > 20, "{live:?}");
+    assert_eq!(value(&page, "greenapi_exporter_instances"), Some(9.0));
+}

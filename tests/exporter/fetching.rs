@@ -1,0 +1,173 @@
+//! Every row of the result table of spec section 6, and how requests are made.
+
+use greenapi_exporter::simulator::{Behaviour, Method};
+
+use crate::harness::{Exporter, config, id, series, simulate, value};
+
+/// The result of a scrape of a single instance with this behaviour, and what `up` and `forbidden` then are.
+async fn check(behaviour: Behaviour, expected: &str) {
+    let (simulator, url) = simulate(&[behaviour]);
+    check_config(&config(&simulator, &url, "timeout: 1s"), expected).await;
+}
+
+async fn check_config(config: &str, expected: &str) {
+    let exporter = Exporter::start(config, &[]).await;
+    let page = exporter.metrics().await;
+    let id = id(0);
+    assert_eq!(
+        series(&page, "greenapi_fetch_result"),
+        [format!("greenapi_fetch_result{{id_instance=\"{id}\",result=\"{expected}\"}} 1")]
+    );
+    let gauge = |name: &str| value(&page, &format!("{name}{{id_instance=\"{id}\"}}"));
+    let is_ok = expected == "ok";
+    assert_eq!(gauge("greenapi_up"), Some(f64::from(u8::from(is_ok))), "up");
+    let is_forbidden = f64::from(u8::from(expected == "forbidden"));
+    assert_eq!(gauge("greenapi_forbidden"), Some(is_forbidden), "forbidden");
+    assert_eq!(gauge("greenapi_last_success_timestamp_seconds").is_some(), is_ok, "last success");
+    assert_eq!(gauge("greenapi_journal_oldest_pending_timestamp_seconds").is_some() && !is_ok, false);
+    assert!(is_ok || series(&page, "greenapi_journal_statuses").is_empty(), "journal gauges of a failure");
+    let counted = format!("greenapi_fetches_total{{id_instance=\"{id}\",result=\"{expected}\"}}");
+    assert!(value(&page, &counted) >= Some(1.0), "{counted}");
+}
+
+#[tokio::test]
+async fn a_200_with_an_array_is_ok() {
+    check(Behaviour::Healthy, "ok").await;
+    check(Behaviour::Empty, "ok").await;
+    check(Behaviour::Malformed, "ok").await;
+}
+
+#[tokio::test]
+async fn null_is_an_empty_journal() {
+    check(Behaviour::Null, "ok").await;
+}
+
+#[tokio::test]
+async fn the_reasons_of_a_400_are_told_apart() {
+    check(Behaviour::Starting, "starting").await;
+    check(Behaviour::NotAuthorized, "not_authorized").await;
+    check(Behaviour::Expired, "expired").await;
+    check(Behaviour::Deleted, "deleted").await;
+    check(Behaviour::BadRequest, "bad_request").await;
+}
+
+#[tokio::test]
+async fn refusals_are_told_apart() {
+    check(Behaviour::Unauthorized, "unauthorized").await;
+    check(Behaviour::Forbidden, "forbidden").await;
+    check(Behaviour::NotFound, "not_found").await;
+    check(Behaviour::RateLimited(None), "rate_limited").await;
+    check(Behaviour::QuotaExceeded, "quota_exceeded").await;
+}
+
+#[tokio::test]
+async fn faults_of_the_api_are_server_errors() {
+    check(Behaviour::ServerError, "server_error").await;
+    check(Behaviour::BadGateway, "server_error").await;
+    check(Behaviour::GatewayTimeout, "server_error").await;
+}
+
+#[tokio::test]
+async fn any_other_code_is_unexpected_and_no_redirect_is_followed() {
+    check(Behaviour::Redirect, "unexpected_status").await;
+    check(Behaviour::NoContent, "unexpected_status").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_a_timeout() {
+    check(Behaviour::Hang, "timeout").await;
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_interrupted() {
+    check(Behaviour::Reset, "interrupted").await;
+    check(Behaviour::Truncated, "interrupted").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_array_is_invalid_json() {
+    check(Behaviour::Garbage, "invalid_json").await;
+    check(Behaviour::Object, "invalid_json").await;
+    check(Behaviour::Unfinished, "invalid_json").await;
+}
+
+#[tokio::test]
+async fn an_answer_over_the_limit_is_too_large() {
+    let (simulator, url) = simulate(&[Behaviour::Huge(1_000_000)]);
+    let config = config(&simulator, &url, "");
+    check_config(&format!("{config}max_response_bytes: 65536\n"), "too_large").await;
+}
+
+#[tokio::test]
+async fn a_port_that_nobody_listens_on_is_a_failure_to_connect() {
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    // The port was free a moment ago.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    check_config(&config(&simulator, &format!("http://{closed}"), ""), "connect").await;
+}
+
+#[tokio::test]
+async fn a_server_without_tls_behind_an_https_url_is_a_failure_of_tls() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    check_config(&config(&simulator, &url.replace("http:", "https:"), ""), "tls").await;
+}
+
+#[tokio::test]
+async fn a_passing_fault_is_asked_about_once_more_and_both_requests_count() {
+    // The flaky instance answers its first request, refuses the second and third, and drops the fifth and sixth.
+    let (simulator, url) = simulate(&[Behaviour::Flaky]);
+    let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 0s"), &[]).await;
+    exporter.metrics().await;
+    simulator.set_behaviour(id(0), Behaviour::BadGateway).unwrap();
+    let mut page = exporter.metrics().await;
+    // A result younger than a second is served again: the API takes one request a second.
+    while simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap() < 3 {
+        page = exporter.metrics().await;
+    }
+    let server_errors = format!("greenapi_fetches_total{{id_instance=\"{}\",result=\"server_error\"}}", id(0));
+    assert_eq!(value(&page, &server_errors), Some(2.0));
+}
+
+#[tokio::test]
+async fn a_retry_that_the_deadline_leaves_no_room_for_is_not_made() {
+    let (simulator, url) = simulate(&[Behaviour::BadGateway]);
+    let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
+    let impatient = [("X-Prometheus-Scrape-Timeout-Seconds", "1.2")];
+    let page = exporter.get_with("/metrics", &impatient).await.text;
+    let result = format!("greenapi_fetch_result{{id_instance=\"{}\",result=\"server_error\"}}", id(0));
+    assert_eq!(value(&page, &result), Some(1.0));
+    assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn after_a_refusal_the_known_result_is_served_again() {
+    for behaviour in [
+        Behaviour::Unauthorized,
+        Behaviour::Forbidden,
+        Behaviour::RateLimited(None),
+        Behaviour::RateLimited(Some(30)),
+    ] {
+        let (simulator, url) = simulate(&[behaviour]);
+        let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 0s"), &[]).await;
+        let first = exporter.metrics().await;
+        // Without the wait, the instance would be found healthy by a request a second later at the latest.
+        simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
+        let again = exporter.metrics().await;
+        assert_eq!(series(&first, "greenapi_fetch_result"), series(&again, "greenapi_fetch_result"));
+        assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 1, "{behaviour}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_asks_for_the_window_and_says_no_more_than_it_must() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let exporter = Exporter::start(&config(&simulator, &url, "window: 36h"), &[]).await;
+    exporter.metrics().await;
+    let received = simulator.received(id(0)).unwrap();
+    let [request] = &received[..] else {
+        panic!("{received:?}")
+    };
+    assert!(request.target.ends_with("?minutes=2160"), "{}", request.target);
+    let names: Vec<&str> = request.headers.keys().map(reqwest::header::HeaderName::as_str).collect();
+    assert_eq!(names, ["user-agent", "accept", "host"]);
+}

@@ -1,0 +1,177 @@
+//! The paths of spec section 4, methods, headers, and how it starts and stops.
+
+use greenapi_exporter::simulator::{Behaviour, Method};
+use reqwest::Method as Verb;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::harness::{Exporter, PATIENCE, config, id, series, simulate, value};
+
+async fn exporter(behaviours: &[Behaviour]) -> Exporter {
+    let (simulator, url) = simulate(behaviours);
+    Exporter::start(&config(&simulator, &url, ""), &[]).await
+}
+
+#[tokio::test]
+async fn every_format_is_negotiated_with_its_full_content_type() {
+    let exporter = exporter(&[Behaviour::Healthy]).await;
+    let check = async |accept: &str, expected: &str| {
+        let answer = exporter.get_with("/metrics", &[("Accept", accept)]).await;
+        assert_eq!(answer.headers["content-type"], expected, "{accept}");
+        assert_eq!(answer.headers["vary"], "Accept, Accept-Encoding");
+    };
+    check("*/*", "text/plain; version=0.0.4; charset=utf-8").await;
+    check("text/plain;version=0.0.4;q=0.5", "text/plain; version=0.0.4; charset=utf-8").await;
+    check(
+        "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn protobuf_is_negotiated_with_its_full_content_type() {
+    let exporter = exporter(&[Behaviour::Healthy]).await;
+    let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;q=0.5";
+    let answer = exporter.head("/metrics", &[("Accept", accept)]).await;
+    assert_eq!(
+        answer.headers["content-type"],
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+    );
+}
+
+#[tokio::test]
+async fn a_probe_shows_one_instance_by_id_or_name_and_nothing_of_the_exporter() {
+    let exporter = exporter(&[Behaviour::Healthy, Behaviour::Healthy]).await;
+    let page = exporter.get(&format!("/probe?target={}", id(1))).await;
+    assert_eq!(page.status, 200);
+    assert_eq!(series(&page.text, "greenapi_up").len(), 1);
+    assert_eq!(value(&page.text, &format!("greenapi_up{{id_instance=\"{}\"}}", id(1))), Some(1.0));
+    assert!(!page.text.contains("greenapi_exporter_") && !page.text.contains("process_"));
+}
+
+#[tokio::test]
+async fn a_probe_without_a_known_target_is_a_bad_request() {
+    let exporter = exporter(&[Behaviour::Healthy]).await;
+    for query in ["", "?target=", "?target=nobody", "?target=1&target=2", "?instance=1101000001"] {
+        assert_eq!(exporter.get(&format!("/probe{query}")).await.status, 400, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_scrape_timeout_that_is_no_time_is_a_bad_request() {
+    let exporter = exporter(&[Behaviour::Healthy]).await;
+    for timeout in ["soon", "-1", "0", "NaN", "inf"] {
+        let headers = [("X-Prometheus-Scrape-Timeout-Seconds", timeout)];
+        assert_eq!(exporter.get_with("/metrics", &headers).await.status, 400, "{timeout}");
+    }
+    // An offset longer than the time-out would leave no time at all.
+    let headers = [("X-Prometheus-Scrape-Timeout-Seconds", "0.4")];
+    assert_eq!(exporter.get_with("/metrics", &headers).await.status, 200);
+}
+
+#[tokio::test]
+async fn other_methods_and_paths_are_refused() {
+    let exporter = exporter(&[Behaviour::Healthy]).await;
+    for path in ["/metrics", "/", "/probe", "/config", "/-/healthy", "/-/ready"] {
+        let answer = exporter.send(Verb::POST, path, &[]).await;
+        assert_eq!((answer.status, &answer.headers["allow"]), (405, &"GET, HEAD".parse().unwrap()), "{path}");
+    }
+    assert_eq!(exporter.get("/nothing").await.status, 404);
+    assert_eq!(exporter.get("/metrics/").await.status, 404);
+    let page = exporter.metrics().await;
+    let refused = "greenapi_exporter_http_requests_total{handler=\"/metrics\",code=\"405\"}";
+    assert_eq!(value(&page, refused), Some(1.0));
+    let unknown = "greenapi_exporter_http_requests_total{handler=\"other\",code=\"404\"}";
+    assert_eq!(value(&page, unknown), Some(2.0));
+}
+
+#[tokio::test]
+async fn health_and_readiness_are_told() {
+    let exporter = exporter(&[Behaviour::Healthy]).await;
+    for path in ["/-/healthy", "/-/ready"] {
+        assert_eq!(exporter.get(path).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn instances_of_a_partner_account_are_discovered_and_readiness_waits_for_them() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy, Behaviour::Forbidden]);
+    let config = format!(
+        "partner:\n  api_url: {url}\n  token_file: token\n  instance_api_url: {url}\n\
+         instances:\n  - id_instance: 7\n    name: listed\n    api_url: {url}\n    api_token: wrong\n"
+    );
+    let token = crate::harness::TempFile::new("token", simulator.partner_token());
+    let config = config.replace("token_file: token", &format!("token_file: {}", token.path()));
+    let exporter = Exporter::start(&config, &[]).await;
+    let unready = exporter.get("/-/ready").await;
+    assert_eq!(unready.status, 503);
+    assert!(unready.text.contains("not been listed"), "{}", unready.text);
+    let page = exporter.metrics().await;
+    assert_eq!(series(&page, "greenapi_up").len(), 3);
+    assert_eq!(value(&page, &format!("greenapi_forbidden{{id_instance=\"{}\"}}", id(1))), Some(1.0));
+    assert_eq!(exporter.get("/-/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_page_for_people_shows_states_with_their_reasons() {
+    let exporter = exporter(&[Behaviour::Healthy, Behaviour::QuotaExceeded]).await;
+    let before = exporter.get("/").await;
+    assert_eq!(before.headers["content-type"], "text/html; charset=utf-8");
+    assert_eq!(before.text.matches("not scraped").count(), 2);
+    exporter.metrics().await;
+    let after = exporter.get("/").await.text;
+    assert!(after.contains("1 of 2 up"), "{after}");
+    assert!(after.contains("quota_exceeded") && after.contains("change the tariff"), "{after}");
+    assert!(!after.contains("<script"), "{after}");
+}
+
+#[tokio::test]
+async fn a_scrape_in_flight_is_finished_before_it_stops() {
+    let (simulator, url) = simulate(&[Behaviour::Held]);
+    let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
+    let address = exporter.url.strip_prefix("http://").unwrap().to_owned();
+    let mut scraper = TcpStream::connect(&address).await.unwrap();
+    scraper.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    simulator.arrived(id(0), Method::GetOutgoingStatuses, 1).await.unwrap();
+    exporter.signal("-TERM");
+    // It takes no new connections before the answer goes out.
+    let refused = async { while TcpStream::connect(&address).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, refused).await.unwrap();
+    simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
+    let mut answer = String::new();
+    scraper.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert_eq!(value(&answer, &format!("greenapi_up{{id_instance=\"{}\"}}", id(0))), Some(1.0));
+    assert_eq!(exporter.finished().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn it_stops_at_once_when_nothing_is_in_flight_even_with_an_idle_connection() {
+    for signal in ["-TERM", "-INT"] {
+        let exporter = exporter(&[Behaviour::Healthy]).await;
+        exporter.metrics().await;
+        exporter.signal(signal);
+        let finished = exporter.finished().await;
+        assert_eq!(finished.code, Some(0), "{signal}");
+        assert!(finished.stderr.contains("stopped"), "{}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn heads_beyond_the_limit_are_refused_and_nonsense_closes_the_connection() {
+    let exporter = exporter(&[Behaviour::Healthy]).await;
+    let address = exporter.url.strip_prefix("http://").unwrap();
+    let check = async |request: &[u8], expected: &str| {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        // A refused client may find its connection reset.
+        _ = client.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with(expected), "{answer}");
+    };
+    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "a".repeat(100_000));
+    check(long.as_bytes(), "HTTP/1.1 431").await;
+    check(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "HTTP/1.1 400").await;
+}
