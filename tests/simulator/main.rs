@@ -7,4 +7,5 @@ mod calls;
 mod controls;
 mod limits;
 mod scene;
+mod sdk;
 mod traffic;
