@@ -1,5 +1,6 @@
 //! greenapi-exporter
 pub mod account;
+pub mod catalogue;
 pub mod clock;
 pub mod collector;
 pub mod fetch;
