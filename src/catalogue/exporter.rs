@@ -1,0 +1,53 @@
+//! What a page says of the exporter itself.
+
+use super::MetricType::{Counter, Gauge};
+use super::{Family, Read, Value, gauge};
+
+pub(super) const FAMILIES: &[Family] = &[
+    Family {
+        name: "greenapi_exporter_build_info",
+        metric_type: Gauge,
+        help: "Always 1; carries what the exporter was built from.",
+        labels: &["version", "revision", "rustc"],
+        read: Read::Exporter(|exporter, _, samples| {
+            let build = exporter.build;
+            samples(&[build.version, build.revision, build.rustc], Value::Gauge(1.into()));
+        }),
+    },
+    Family {
+        name: "greenapi_exporter_instances",
+        metric_type: Gauge,
+        help: "Instances on this page.",
+        labels: &[],
+        read: Read::Exporter(|_, snapshot, samples| gauge(Some(snapshot.instances.len() as u64), samples)),
+    },
+    Family {
+        name: "greenapi_exporter_config_last_reload_successful",
+        metric_type: Gauge,
+        help: "1 if the configuration was accepted when it was last loaded, 0 if the one before is still in use.",
+        labels: &[],
+        read: Read::Exporter(|exporter, _, samples| gauge(Some(exporter.config_last_reload_successful), samples)),
+    },
+    Family {
+        name: "greenapi_exporter_config_last_reload_success_timestamp_seconds",
+        metric_type: Gauge,
+        help: "Unix time at which a configuration was last accepted.",
+        labels: &[],
+        read: Read::Exporter(|exporter, _, samples| gauge(Some(exporter.config_last_reload_success), samples)),
+    },
+    Family {
+        name: "greenapi_exporter_http_requests_total",
+        metric_type: Counter,
+        help: "Requests answered, by page and status code.",
+        labels: &["handler", "code"],
+        read: Read::Exporter(|exporter, _, samples| {
+            for requests in &exporter.http_requests {
+                let value = Value::Counter {
+                    total: requests.count.into(),
+                    created: Some(exporter.started),
+                };
+                samples(&[requests.handler, &requests.code.to_string()], value);
+            }
+        }),
+    },
+];

@@ -1,0 +1,144 @@
+//! What a page says of an instance and the journal of its published statuses.
+
+use std::sync::LazyLock;
+
+use super::MetricType::{Counter, Gauge};
+use super::{Family, Read, Value, gauge, in_text_order};
+use crate::fetch::FetchResult;
+use crate::journal::texts;
+use crate::label::LabelValue;
+use crate::snapshot::Instance;
+
+/// The results, sorted once instead of for every instance of every page.
+static FETCH_RESULTS: LazyLock<Vec<FetchResult>> = LazyLock::new(in_text_order);
+
+pub(super) const FAMILIES: &[Family] = &[
+    Family {
+        name: "greenapi_instance_info",
+        metric_type: Gauge,
+        help: "Always 1; carries the instance's name in the configuration.",
+        labels: &["name"],
+        read: Read::Instance(|instance, samples| samples(&[&instance.account.name], Value::Gauge(1.into()))),
+    },
+    Family {
+        name: "greenapi_up",
+        metric_type: Gauge,
+        help: "1 if the latest journal fetch succeeded, 0 if not; a result younger than min_interval is served again.",
+        labels: &[],
+        read: Read::Instance(|instance, samples| gauge(instance.up(), samples)),
+    },
+    Family {
+        name: "greenapi_forbidden",
+        metric_type: Gauge,
+        help: "1 if the latest journal fetch was answered 403 (no beta access, or wrong id or host), 0 if not; \
+               a result younger than min_interval is served again.",
+        labels: &[],
+        read: Read::Instance(|instance, samples| {
+            let forbidden = instance.latest.map(|fetch| fetch.result == FetchResult::Forbidden);
+            gauge(forbidden, samples);
+        }),
+    },
+    Family {
+        name: "greenapi_fetch_result",
+        metric_type: Gauge,
+        help: "Always 1; carries the result of the latest journal fetch; a result younger than min_interval is served again.",
+        labels: &["result"],
+        read: Read::Instance(|instance, samples| {
+            if let Some(fetch) = instance.latest {
+                samples(&[fetch.result.as_str()], Value::Gauge(1.into()));
+            }
+        }),
+    },
+    Family {
+        name: "greenapi_fetches_total",
+        metric_type: Counter,
+        help: "Journal requests sent to the API, by result; a result served again is no request.",
+        labels: &["result"],
+        read: Read::Instance(|instance, samples| {
+            for result in FETCH_RESULTS.iter() {
+                let fetches = instance.counters.fetches(*result);
+                samples(&[result.as_str()], counter(instance, fetches));
+            }
+        }),
+    },
+    Family {
+        name: "greenapi_fetch_duration_seconds",
+        metric_type: Gauge,
+        help: "Seconds that the latest journal fetch took; a result younger than min_interval is served again.",
+        labels: &[],
+        read: Read::Instance(|instance, samples| gauge(instance.latest.map(|fetch| fetch.duration), samples)),
+    },
+    Family {
+        name: "greenapi_last_success_timestamp_seconds",
+        metric_type: Gauge,
+        help: "Unix time at which a journal was last fetched with success; absent before the first.",
+        labels: &[],
+        read: Read::Instance(|instance, samples| gauge(instance.last_success, samples)),
+    },
+    Family {
+        name: "greenapi_journal_window_seconds",
+        metric_type: Gauge,
+        help: "Seconds up to the latest fetch that the journal gauges describe; absent while not up.",
+        labels: &[],
+        read: Read::Instance(|instance, samples| {
+            gauge(instance.present_tally().map(|_| instance.window), samples);
+        }),
+    },
+    Family {
+        name: "greenapi_journal_statuses",
+        metric_type: Gauge,
+        help: "Distinct statuses in the journal's window, in their present state; absent while not up.",
+        labels: &["status_message", "type_message", "send_by_api", "audience"],
+        read: Read::Instance(|instance, samples| {
+            for (labels, count) in instance.present_tally().iter().flat_map(|tally| &tally.counts) {
+                samples(&texts(*labels), Value::Gauge((*count).into()));
+            }
+        }),
+    },
+    Family {
+        name: "greenapi_journal_newest_timestamp_seconds",
+        metric_type: Gauge,
+        help: "Unix time of the latest last action on a status in the journal's window; absent if it is empty, and while not up.",
+        labels: &[],
+        read: Read::Instance(|instance, samples| {
+            gauge(instance.present_tally().and_then(|tally| tally.newest), samples);
+        }),
+    },
+    Family {
+        name: "greenapi_journal_oldest_pending_timestamp_seconds",
+        metric_type: Gauge,
+        help: "Unix time of the earliest last action on a status that is still pending; absent if none is, and while not up.",
+        labels: &[],
+        read: Read::Instance(|instance, samples| {
+            gauge(instance.present_tally().and_then(|tally| tally.oldest_pending), samples);
+        }),
+    },
+    Family {
+        name: "greenapi_malformed_records_total",
+        metric_type: Counter,
+        help: "Journal elements skipped, at each fetch, for being no object or lacking an idMessage or a usable timestamp.",
+        labels: &[],
+        read: Read::Instance(|instance, samples| {
+            samples(&[], counter(instance, instance.counters.malformed_records));
+        }),
+    },
+    Family {
+        name: "greenapi_unknown_values_total",
+        metric_type: Counter,
+        help: "Values not recognised, at each fetch, and shown as other under the label that the field is named after.",
+        labels: &["field"],
+        read: Read::Instance(|instance, samples| {
+            let counters = &instance.counters;
+            samples(&["status_message"], counter(instance, counters.unknown_status_messages));
+            samples(&["type_message"], counter(instance, counters.unknown_type_messages));
+        }),
+    },
+];
+
+/// What an instance has counted since its counters began.
+fn counter(instance: &Instance, total: u64) -> Value<'static> {
+    Value::Counter {
+        total: total.into(),
+        created: Some(instance.created),
+    }
+}

@@ -1,0 +1,100 @@
+//! The protobuf format: each family a `MetricFamily` message with its length before it.
+//!
+//! prometheus-client carries the samples into the messages; it leaves out since when they count, which is added here.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::slice;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::prometheus_protobuf::encode;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics;
+use prometheus_client::registry::Registry;
+use prost::Message;
+
+use super::{Page, Sample};
+use crate::catalogue::{Family, MetricType, Number, Value};
+
+/// Writes the page to `out`.
+pub(super) fn write(page: &Page, out: &mut impl Write) -> io::Result<()> {
+    for family in page.families() {
+        // One family at a time: as messages, a page is ten times as large as its bytes.
+        let families = slice::from_ref(family);
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Page {
+            families,
+            ..page.clone()
+        }));
+        for mut message in encode(&registry).map_err(io::Error::other)? {
+            let mut metrics = message.metric.iter_mut();
+            page.samples(family, |sample| {
+                let start = sample.value.created().map(Into::into);
+                let Some(metric) = metrics.next() else { return };
+                if let Some(counter) = &mut metric.counter {
+                    counter.start_timestamp = start;
+                } else if let Some(histogram) = &mut metric.histogram {
+                    histogram.start_timestamp = start;
+                }
+            });
+            out.write_all(&message.encode_length_delimited_to_vec())?;
+        }
+    }
+    Ok(())
+}
+
+impl Collector for Page {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for family in self.families {
+            let mut empty = true;
+            self.samples(family, |_| empty = false);
+            if empty {
+                continue;
+            }
+            let metric_type = match family.metric_type {
+                MetricType::Counter => metrics::MetricType::Counter,
+                MetricType::Gauge => metrics::MetricType::Gauge,
+                MetricType::Histogram { .. } => metrics::MetricType::Histogram,
+            };
+            let mut metrics = encoder.encode_descriptor(family.stem(), family.help, None, metric_type)?;
+            let names = family.all_labels();
+            let mut result = Ok(());
+            self.samples(family, |sample| {
+                if result.is_ok() {
+                    result = encode_sample(family, &names, sample, &mut metrics);
+                }
+            });
+            result?;
+        }
+        Ok(())
+    }
+}
+
+fn encode_sample(family: &Family, names: &[&str], sample: Sample<'_>, metrics: &mut MetricEncoder<'_>) -> fmt::Result {
+    let labels: Vec<(&str, &str)> = names.iter().copied().zip(sample.label_values()).collect();
+    if labels.is_empty() {
+        encode_value(family, sample.value, metrics)
+    } else {
+        encode_value(family, sample.value, &mut metrics.encode_family(&labels)?)
+    }
+}
+
+fn encode_value(family: &Family, value: Value<'_>, metric: &mut MetricEncoder<'_>) -> fmt::Result {
+    match value {
+        Value::Gauge(Number::Integer(integer)) => metric.encode_gauge(&integer),
+        Value::Gauge(Number::Float(float)) => metric.encode_gauge(&float),
+        Value::Counter { total, .. } => match total {
+            Number::Integer(integer) => metric.encode_counter::<NoLabelSet, _, f64>(&integer, None),
+            Number::Float(float) => metric.encode_counter::<NoLabelSet, _, f64>(&float, None),
+        },
+        Value::Histogram { counts, sum, .. } => {
+            let MetricType::Histogram { bounds } = family.metric_type else {
+                return Err(fmt::Error);
+            };
+            let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).collect();
+            let count = counts.iter().sum();
+            metric.encode_histogram::<NoLabelSet>(sum.as_f64(), count, &buckets, None)
+        }
+    }
+}
