@@ -136,6 +136,16 @@ impl Simulator {
         self.site(id).map(|site| site.set_behaviour(behaviour))
     }
 
+    /// Makes the next requests for the instance, of whatever method, meet these behaviours in turn; then it behaves as before.
+    pub fn set_next_behaviours(
+        &self,
+        id: InstanceId,
+        next: impl IntoIterator<Item = Behaviour>,
+    ) -> Result<(), UnknownInstance> {
+        self.site(id)
+            .map(|site| site.set_next_behaviours(next.into_iter().collect()))
+    }
+
     /// Answers what the instance holds back at present ([`Behaviour::Held`]). Later requests are held again.
     pub fn release(&self, id: InstanceId) -> Result<(), UnknownInstance> {
         self.site(id).map(|site| {

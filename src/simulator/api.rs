@@ -116,6 +116,7 @@ impl Call<'_> {
     fn proxy_failure(&self, behaviour: Behaviour) -> Option<Response<Body>> {
         Some(match behaviour {
             Behaviour::BadGateway => wire::nginx_page(502, "Bad Gateway"),
+            Behaviour::ServiceUnavailable => wire::nginx_page(503, "Service Temporarily Unavailable"),
             Behaviour::GatewayTimeout => wire::nginx_page(504, "Gateway Time-out"),
             Behaviour::Redirect => wire::redirect("/simulator/redirected"),
             Behaviour::NoContent => wire::api_empty(204, 1),

@@ -44,6 +44,8 @@ pub enum Behaviour {
     ServerError,
     /// 502 from the proxy before the API.
     BadGateway,
+    /// 503 from the proxy before the API.
+    ServiceUnavailable,
     /// 504 from the proxy before the API.
     GatewayTimeout,
     /// 302 to another path of the same host.
@@ -94,6 +96,7 @@ impl Behaviour {
         Self::QuotaExceeded,
         Self::ServerError,
         Self::BadGateway,
+        Self::ServiceUnavailable,
         Self::GatewayTimeout,
         Self::Redirect,
         Self::NoContent,
@@ -140,6 +143,7 @@ impl Behaviour {
             Self::QuotaExceeded => "quota_exceeded",
             Self::ServerError => "server_error",
             Self::BadGateway => "bad_gateway",
+            Self::ServiceUnavailable => "service_unavailable",
             Self::GatewayTimeout => "gateway_timeout",
             Self::Redirect => "redirect",
             Self::NoContent => "no_content",

@@ -37,6 +37,8 @@ pub(super) struct Site {
 
 struct State {
     behaviour: Behaviour,
+    /// How the next requests are answered, before the behaviour counts again.
+    next: VecDeque<Behaviour>,
     told: Told,
     /// What was published by calls of the API.
     sent: Vec<Publication>,
@@ -70,6 +72,7 @@ impl Site {
             profile: instance.profile,
             state: Mutex::new(State {
                 behaviour: instance.behaviour,
+                next: VecDeque::new(),
                 told: Told::Generated,
                 sent: Vec::new(),
                 deleted: BTreeMap::new(),
@@ -94,6 +97,10 @@ impl Site {
         self.release.send_replace(());
     }
 
+    pub(super) fn set_next_behaviours(&self, next: VecDeque<Behaviour>) {
+        self.lock().next = next;
+    }
+
     pub(super) fn tell(&self, told: Told) {
         self.lock().told = told;
     }
@@ -110,7 +117,8 @@ impl Site {
             state.latest.pop_front();
         }
         state.latest.push_back(received);
-        let behaviour = state.behaviour.turn(number);
+        let usual = state.behaviour.turn(number);
+        let behaviour = state.next.pop_front().unwrap_or(usual);
         drop(state);
         self.arrivals.send_replace(());
         behaviour

@@ -75,6 +75,12 @@ async fn every_result_that_an_answer_can_have_can_be_provoked() {
         ),
         ("bad_gateway", 502, Some(FetchResult::ServerError), "502 Bad Gateway"),
         (
+            "service_unavailable",
+            503,
+            Some(FetchResult::ServerError),
+            "503 Service",
+        ),
+        (
             "gateway_timeout",
             504,
             Some(FetchResult::ServerError),
@@ -160,6 +166,16 @@ async fn a_flaky_instance_fails_two_times_in_a_row_and_recovers() {
         codes.push(answer.map_or(0, |answer| answer.code));
     }
     assert_eq!(codes, [200, 502, 502, 200, 0, 0, 200, 200, 200]);
+}
+
+#[tokio::test]
+async fn single_requests_can_be_made_to_fail() {
+    let scene = Scene::new();
+    let next = [Behaviour::BadGateway, Behaviour::Forbidden];
+    scene.simulator.set_next_behaviours(scene.id, next).unwrap();
+    for code in [502, 403, 200, 200] {
+        assert_eq!(scene.get("getOutgoingStatuses").await.code, code);
+    }
 }
 
 #[tokio::test]
