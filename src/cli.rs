@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::duration::parse as parse_duration;
+use crate::config::PrometheusDuration;
 use crate::telemetry::LogFormat;
 
 /// Prometheus exporter for GREEN-API's WhatsApp statuses.
@@ -231,7 +231,8 @@ fn parse_telemetry_path(text: &str) -> Result<String, &'static str> {
 fn parse_offset(text: &str) -> Result<Duration, String> {
     let decimal = text.strip_suffix('s').and_then(|seconds| seconds.parse().ok());
     let decimal = decimal.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    decimal.map_or_else(|| parse_duration(text).map_err(|error| error.to_string()), Ok)
+    let prometheus = || text.parse().map(|PrometheusDuration(duration)| duration);
+    decimal.map_or_else(|| prometheus().map_err(|error| error.to_string()), Ok)
 }
 
 fn parse_speed(text: &str) -> Result<f64, &'static str> {

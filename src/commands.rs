@@ -12,7 +12,7 @@ use greenapi_exporter::clock::Clock;
 use greenapi_exporter::config::{Config, Environment, Source};
 use greenapi_exporter::fleet::Fleet;
 use greenapi_exporter::pages::{Options, Pages};
-use greenapi_exporter::simulator::Simulator;
+use greenapi_exporter::simulator::{Simulator, World};
 use greenapi_exporter::snapshot::Snapshot;
 use greenapi_exporter::{exposition, web};
 use tokio::net::TcpListener;
@@ -53,13 +53,13 @@ pub(crate) async fn once(flags: &Once, environment: &Environment, clock: Clock) 
         instances,
         exporter: None,
     });
-    print(&exposition::render(&snapshot, None, None).body)?;
+    print(&exposition::render(snapshot, None, None, exposition::Options::default())?.body)?;
     Ok(ExitCode::from(u8::from(!all_up)))
 }
 
 /// Serves the simulated API until told to stop.
 pub(crate) async fn simulate(flags: &Simulate, clock: &Clock) -> anyhow::Result<ExitCode> {
-    let simulator = Simulator::fleet(flags.world.seed, flags.instances, flags.world.speed, clock);
+    let simulator = Simulator::new(World::fleet(flags.world.seed, flags.instances, clock.accelerated(flags.world.speed)));
     let (listeners, addresses) = bind(&[flags.listen_address])?;
     let stop = stop_signal()?;
     print(simulator.describe(&base_url(&addresses)).as_bytes())?;
@@ -69,9 +69,9 @@ pub(crate) async fn simulate(flags: &Simulate, clock: &Clock) -> anyhow::Result<
 
 /// Serves metrics of a simulated API until told to stop.
 pub(crate) async fn demo(flags: Demo, clock: &Clock) -> anyhow::Result<ExitCode> {
-    let simulator = Simulator::demo(flags.world.seed, flags.world.speed, clock);
+    let simulator = Simulator::new(World::demo(flags.world.seed, clock.accelerated(flags.world.speed)));
     let (listeners, addresses) = bind(&[SocketAddr::from(([127, 0, 0, 1], 0))])?;
-    let config = simulator.config(&base_url(&addresses))?;
+    let config = demo_config(&simulator, &base_url(&addresses))?;
     let exporter = Exporter::new(&config, flags.web, clock.clone())?;
     let stop = stop_signal()?;
     print(exporter.introduction().as_bytes())?;
@@ -82,6 +82,32 @@ pub(crate) async fn demo(flags: Demo, clock: &Clock) -> anyhow::Result<ExitCode>
     drop(simulation_stop);
     simulation.await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration of an exporter whose instances are all simulated.
+fn demo_config(simulator: &Simulator, api_url: &str) -> Result<Config, AccountError> {
+    let instance = |login: &Login| {
+        Ok(Instance {
+            account: Account {
+                id: login.id,
+                name: login.name.clone().into(),
+            },
+            credentials: Credentials {
+                api_url: api_url.parse()?,
+                token: login.token.parse()?,
+            },
+            token_source: TokenSource::Inline,
+            settings: Settings {
+                collectors: Collector::ALL.iter().copied().collect(),
+                ..Settings::default()
+            },
+        })
+    };
+    let instances: Result<Vec<_>, _> = simulator.logins().iter().map(instance).collect();
+    Ok(Config {
+        instances: instances?,
+        ..Config::default()
+    })
 }
 
 /// The exporter, bound to its addresses and not yet serving.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::account::Account;
+use crate::account::{Account, AccountError, Credentials, InstanceId};
 use crate::collect::Api;
-use crate::config;
+use crate::config::{self, TokenSource};
 use crate::flight::{Flight, Landing};
 use crate::green_api::answers::{self, PartnerInstance};
 use crate::green_api::failure::Failure;
@@ -48,9 +48,9 @@ async fn fetch(
     api: Arc<Api>,
     previous: Option<Arc<[config::Instance]>>,
 ) -> Landing<Option<Arc<[config::Instance]>>> {
-    let url = partner.credentials.partner_url("getInstances");
-    let listing = tokio::time::timeout(partner.settings.timeout, api.client.get_whole(&url)).await;
-    let listing = listing.unwrap_or_else(|_| Err(Failure::timeout(partner.settings.timeout)));
+    let (url, timeout) = (partner.credentials.partner_url("getInstances"), partner.defaults.timeout);
+    let listing = tokio::time::timeout(timeout, api.client.get_whole(&url)).await;
+    let listing = listing.unwrap_or_else(|_| Err(Failure::timeout(timeout)));
     let (instances, fresh_for) = match listing.and_then(|body| answers::instances(&body)) {
         Ok(listed) => {
             let instances: Arc<[config::Instance]> = known(&partner, listed);
@@ -77,8 +77,8 @@ fn known(partner: &config::Partner, listed: Vec<PartnerInstance>) -> Arc<[config
     let mut instances: Vec<config::Instance> = Vec::with_capacity(listed.len());
     for listed in listed {
         let id = listed.id_instance.into();
-        match listed.api_token_instance.parse() {
-            Ok(token) => instances.push(partner.instance(id, listed.name.as_deref(), token)),
+        match configured(partner, id, &listed) {
+            Ok(instance) => instances.push(instance),
             Err(error) => warn!(%id, %error, "left out an instance of the partner account"),
         }
     }
@@ -94,6 +94,26 @@ fn known(partner: &config::Partner, listed: Vec<PartnerInstance>) -> Arc<[config
         }
     }
     instances.into()
+}
+
+fn configured(
+    partner: &config::Partner,
+    id: InstanceId,
+    listed: &PartnerInstance,
+) -> Result<config::Instance, AccountError> {
+    let name = listed.name.as_deref().filter(|name| !name.is_empty());
+    Ok(config::Instance {
+        account: Account {
+            id,
+            name: name.map_or_else(|| id.to_string(), str::to_owned).into(),
+        },
+        credentials: Credentials {
+            api_url: partner.instance_api_url.of(id)?,
+            token: listed.api_token_instance.parse()?,
+        },
+        token_source: TokenSource::Partner,
+        settings: partner.defaults.clone(),
+    })
 }
 
 const FIRST_RETRY: std::time::Duration = std::time::Duration::from_secs(10);

@@ -74,7 +74,7 @@ impl Client {
         };
         let url = credentials.url(id, method, &format!("?minutes={minutes}"));
         let mut body = Body::new(self.get(&url).await?, self.max_response_bytes);
-        let mut fold = Fold::new();
+        let mut fold = Fold::default();
         while let Some(chunk) = body.chunk().await? {
             fold.feed(&chunk, &mut on_record)?;
         }

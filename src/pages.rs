@@ -178,7 +178,11 @@ fn render(
 ) -> Response<Body> {
     let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let snapshot = Arc::new(Snapshot { instances, exporter });
-    let page = exposition::render(&snapshot, header(ACCEPT), header(ACCEPT_ENCODING));
+    let (accept, accept_encoding) = (header(ACCEPT), header(ACCEPT_ENCODING));
+    let page = match exposition::render(snapshot, accept, accept_encoding, exposition::Options::default()) {
+        Ok(page) => page,
+        Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot render the page: {error}\n")),
+    };
     let mut answer = typed(StatusCode::OK, page.content_type, page.body);
     let headers = answer.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
