@@ -2,6 +2,7 @@
 pub mod account;
 pub mod clock;
 pub mod collector;
+pub mod config;
 pub mod fetch;
 pub mod journal;
 pub mod label;
