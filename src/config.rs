@@ -1,0 +1,191 @@
+//! What the exporter is told to do: which instances, how each is fetched, and within which limits.
+//!
+//! A [`Config`] holds no invalid value. It comes from a YAML file or, for a single instance, from the environment
+//! (spec sections 2 and 3); either way every problem is told at once, as a [`ConfigError`].
+
+mod duration;
+mod effective;
+mod environment;
+mod file;
+mod problem;
+mod resolve;
+mod secret;
+mod section;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use crate::account::{Account, AccountError, ApiUrl, Credentials, InstanceId, Token};
+use crate::collector::Collector;
+
+pub use duration::{DurationError, PrometheusDuration};
+pub use problem::ConfigError;
+pub use secret::TokenSource;
+
+/// Tells the value of an environment variable.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Where a configuration comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A YAML file (spec section 3).
+    File(PathBuf),
+    /// The environment: a single instance (spec section 2).
+    Environment,
+}
+
+/// What the exporter is told to do.
+#[derive(Clone, PartialEq)]
+pub struct Config {
+    /// The instances, in the order of their ids; ids and names are unique.
+    pub instances: Vec<Instance>,
+    /// The account whose instances are discovered.
+    pub partner: Option<Partner>,
+    /// How many API requests may be under way at once; at least 1.
+    pub max_concurrent_requests: usize,
+    /// The size at which an answer of the API is given up; at least 1.
+    pub max_response_bytes: u64,
+}
+
+/// An instance and how it is fetched.
+#[derive(Clone, PartialEq)]
+pub struct Instance {
+    /// Who it is.
+    pub account: Account,
+    /// How its API is called.
+    pub credentials: Credentials,
+    /// Where its token was found.
+    pub token_source: TokenSource,
+    /// How it is fetched.
+    pub settings: Settings,
+}
+
+/// How an instance is fetched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// How far back the journal is asked for: 1 minute to 30 days.
+    pub window: Duration,
+    /// How long one API request may take: more than nothing, at most 10 minutes.
+    pub timeout: Duration,
+    /// How old a result may be and still be served again: at most 1 hour. Zero fetches on every scrape.
+    pub min_interval: Duration,
+    /// What is fetched; always includes [`Collector::Outgoing`].
+    pub collectors: BTreeSet<Collector>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_hours(24),
+            timeout: Duration::from_secs(10),
+            min_interval: Duration::from_secs(10),
+            collectors: BTreeSet::from([Collector::Outgoing]),
+        }
+    }
+}
+
+/// A partner account, whose instances are discovered.
+#[derive(Clone, PartialEq)]
+pub struct Partner {
+    /// Where the partner API is served.
+    pub api_url: ApiUrl,
+    /// The account's secret.
+    pub token: Token,
+    /// Where its token was found.
+    pub token_source: TokenSource,
+    /// How often its instances are listed: 10 seconds to 1 day.
+    pub refresh_interval: Duration,
+    /// Where the API of a discovered instance is served.
+    pub instance_api_url: InstanceApiUrl,
+    /// How the discovered instances are fetched.
+    pub defaults: Settings,
+}
+
+/// Where the API of an instance is served, by its id: a URL in which `{prefix}` stands for the id's first four digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceApiUrl(Box<str>);
+
+impl InstanceApiUrl {
+    /// The URL for the instance `id`. An error only where the prefix alone makes it none, as with `https://xn--{prefix}`.
+    pub fn of(&self, id: InstanceId) -> Result<ApiUrl, AccountError> {
+        self.0.replace("{prefix}", &id.prefix()).parse()
+    }
+}
+
+impl FromStr for InstanceApiUrl {
+    type Err = AccountError;
+
+    fn from_str(text: &str) -> Result<Self, AccountError> {
+        let template = Self(text.into());
+        // The least and the greatest prefix, so that a port made of it can't turn out too large.
+        template.of(InstanceId::from(1000))?;
+        template.of(InstanceId::from(9999))?;
+        Ok(template)
+    }
+}
+
+impl fmt::Display for InstanceApiUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Config {
+    /// Reads the configuration and the secrets it names. Blocks while it reads files.
+    pub fn load(source: &Source, environment: Environment<'_>) -> Result<Self, ConfigError> {
+        match source {
+            Source::File(path) => resolve::load(path, environment),
+            Source::Environment => environment::load(environment),
+        }
+    }
+
+    /// This configuration as a YAML file, with every default spelled out and every secret shown as `<secret>`.
+    pub fn effective(&self) -> String {
+        effective::Effective(self).to_string()
+    }
+
+    /// What works but should be known: for people, a sentence each, without secrets.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut in_clear: BTreeMap<String, usize> = BTreeMap::new();
+        let instances = self
+            .instances
+            .iter()
+            .map(|instance| instance.credentials.api_url.to_string());
+        let partner = self.partner.iter().flat_map(|partner| {
+            let discovered = partner.instance_api_url.to_string();
+            [partner.api_url.to_string(), discovered]
+        });
+        for url in instances.chain(partner).filter(|url| travels_in_clear(url)) {
+            *in_clear.entry(url).or_default() += 1;
+        }
+        let warning = |(url, count)| {
+            let tokens = if count == 1 {
+                "a token travels".to_owned()
+            } else {
+                format!("{count} tokens travel")
+            };
+            format!("{tokens} unencrypted to `{url}`: use an https:// URL unless the network is your own")
+        };
+        in_clear.into_iter().map(warning).collect()
+    }
+}
+
+/// Whether what is sent to `url` can be read on the way. What stays on this machine can't.
+fn travels_in_clear(url: &str) -> bool {
+    let Ok(url) = Url::parse(&url.replace("{prefix}", "1101")) else {
+        return false;
+    };
+    let stays_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && !stays_here
+}

@@ -1,0 +1,133 @@
+//! What is wrong with a configuration, all of it at once, in words that can't hold a secret.
+
+use std::cell::RefCell;
+use std::fmt;
+
+/// A place in a file; both numbers begin at 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position {
+    pub(super) line: u64,
+    pub(super) column: u64,
+}
+
+/// Everything that is wrong with a configuration. Displays a line for each problem, in the order of the file, with
+/// the remedy as a `hint:` line below it; of very many problems only the first [`SHOWN`](ConfigError::SHOWN).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    file: Option<String>,
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    at: Option<Position>,
+    key: String,
+    message: String,
+    hint: Option<String>,
+}
+
+impl ConfigError {
+    /// How many problems are displayed: one slip in a generated file should not fill the log.
+    pub const SHOWN: usize = 100;
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().take(Self::SHOWN).enumerate() {
+            if index > 0 {
+                formatter.write_str("\n")?;
+            }
+            let position = problem.at.map(|at| format!("{}:{}", at.line, at.column));
+            let place = [self.file.as_ref(), position.as_ref()].map(|part| part.map_or("", |part| part));
+            let place = place
+                .iter()
+                .filter(|part| !part.is_empty())
+                .copied()
+                .collect::<Vec<_>>()
+                .join(":");
+            for part in [&place, &problem.key].into_iter().filter(|part| !part.is_empty()) {
+                write!(formatter, "{part}: ")?;
+            }
+            formatter.write_str(&problem.message)?;
+            if let Some(hint) = &problem.hint {
+                write!(formatter, "\n  hint: {hint}")?;
+            }
+        }
+        match self.problems.len().saturating_sub(Self::SHOWN) {
+            0 => Ok(()),
+            more => write!(formatter, "\nand {more} more"),
+        }
+    }
+}
+
+/// Collects problems, so that one doesn't hide the next.
+#[derive(Default)]
+pub(super) struct Problems(RefCell<Vec<Problem>>);
+
+impl Problems {
+    pub(super) fn add(&self, at: Option<Position>, key: &str, message: impl Into<String>, hint: Option<String>) {
+        let problem = Problem {
+            at,
+            key: key.to_owned(),
+            message: message.into(),
+            hint,
+        };
+        self.0.borrow_mut().push(problem);
+    }
+
+    /// `value`, unless a problem turned up.
+    pub(super) fn or<T>(self, file: Option<String>, value: Option<T>) -> Result<T, ConfigError> {
+        let mut problems = self.0.into_inner();
+        problems.sort_by_key(|problem| problem.at);
+        match value {
+            Some(value) if problems.is_empty() => Ok(value),
+            _ => Err(ConfigError { file, problems }),
+        }
+    }
+}
+
+/// `text` in backticks, unless it might be a token that slipped into the wrong place.
+pub(super) fn quoted(text: &str) -> String {
+    if may_hold_secret(text) {
+        "(not shown: it may be a secret)".to_owned()
+    } else {
+        format!("`{}`", text.escape_debug())
+    }
+}
+
+/// Tokens are 34 and more letters and digits in a row; what people write here are shorter words.
+pub(super) fn may_hold_secret(text: &str) -> bool {
+    text.split(|character: char| !character.is_ascii_alphanumeric())
+        .any(|word| word.len() > 32)
+}
+
+/// The one of `known` that was probably meant by `word`.
+pub(super) fn closest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    let part = |known: &str| word.len() > 2 && (known.contains(word) || word.contains(known));
+    known
+        .iter()
+        .map(|known| (distance(word, known), *known))
+        .filter(|(distance, known)| *distance <= 2 && *distance < word.len() || part(known))
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// How many letters must be put in, left out or replaced to turn `from` into `to`.
+fn distance(from: &str, to: &str) -> usize {
+    // A word this long is no slip of the pen; the work grows with the product of the lengths.
+    if from.len() > 40 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (index, letter) in from.chars().enumerate() {
+        let (mut diagonal, mut left) = (index, index + 1);
+        for (above, wanted) in row[1..].iter_mut().zip(to.chars()) {
+            let replaced = diagonal + usize::from(letter != wanted);
+            diagonal = *above;
+            left = replaced.min(diagonal + 1).min(left + 1);
+            *above = left;
+        }
+        row[0] = index + 1;
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}

@@ -1,0 +1,230 @@
+//! From the tree of a file to a configuration: which keys there are and what they mean (spec section 3).
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use super::file::{Node, Value};
+use super::problem::{ConfigError, Problems};
+use super::section::{Entry, Section};
+use super::{Config, Environment, Instance, Partner, Settings, file, secret, value};
+use crate::account::{Account, ApiUrl, Credentials, InstanceId};
+
+/// Where the API is served unless said otherwise (spec section 3).
+pub(super) const API_URL: &str = "https://api.green-api.com";
+pub(super) const MAX_CONCURRENT_REQUESTS: usize = 64;
+pub(super) const MAX_RESPONSE_BYTES: u64 = 256 * 1024 * 1024;
+const INSTANCE_API_URL: &str = "https://{prefix}.api.greenapi.com";
+const FILE_LIMIT: u64 = 16 * 1024 * 1024;
+
+// The API keeps 30 days (api.md 1.3); its unit is the minute.
+const WINDOW: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(30 * 24);
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(10);
+const MIN_INTERVAL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
+const REFRESH_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(24);
+
+const SETTINGS: [&str; 5] = ["api_url", "window", "timeout", "min_interval", "collectors"];
+const ROOT: [&str; 5] = [
+    "defaults",
+    "max_concurrent_requests",
+    "max_response_bytes",
+    "instances",
+    "partner",
+];
+const PARTNER: [&str; 6] = [
+    "api_url",
+    "token",
+    "token_file",
+    "token_env",
+    "refresh_interval",
+    "instance_api_url",
+];
+
+/// Reads the YAML file at `path` and the secrets it names.
+pub(super) fn load(path: &Path, environment: Environment<'_>) -> Result<Config, ConfigError> {
+    let name = Some(path.display().to_string());
+    let problems = Problems::default();
+    let text = secret::read_limited(path, FILE_LIMIT)
+        .map_err(|error| format!("cannot read the file: {error}"))
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "cannot read the file: it is not UTF-8".to_owned()));
+    let tree = text
+        .map_err(|message| (None, message))
+        .and_then(|text| file::parse(&text));
+    let config = match &tree {
+        Ok(Node {
+            value: Value::Nothing, ..
+        }) => {
+            problems.add(None, "", "the file is empty", None);
+            None
+        }
+        Ok(root) => {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            Reading { folder, environment }.config(&Entry::root(root, &problems))
+        }
+        Err((at, message)) => {
+            problems.add(*at, "", message, None);
+            None
+        }
+    };
+    problems.or(name, config)
+}
+
+/// Where relative paths count from, and the environment: what a section's meaning depends on beside its text.
+struct Reading<'a> {
+    folder: &'a Path,
+    environment: Environment<'a>,
+}
+
+/// What an instance has unless it says otherwise.
+struct Defaults {
+    api_url: ApiUrl,
+    settings: Settings,
+}
+
+impl Reading<'_> {
+    fn config(&self, root: &Entry<'_>) -> Option<Config> {
+        let root = root.section(&ROOT)?;
+        let defaults = root.entry("defaults").and_then(|entry| entry.section(&SETTINGS));
+        let url = defaults
+            .as_ref()
+            .and_then(|section| value::api_url(&section.entry("api_url")?));
+        let defaults = Defaults {
+            api_url: url.or_else(|| API_URL.parse().ok())?,
+            settings: defaults.map_or_else(Settings::default, |section| settings(&section, &Settings::default())),
+        };
+        let (instances, partner) = (root.entry("instances"), root.entry("partner"));
+        let instances = match instances.as_ref().map(Entry::list) {
+            // Not a list, which is reported already.
+            Some(None) => Vec::new(),
+            Some(Some(list)) if !list.is_empty() => list,
+            None | Some(Some(_)) => {
+                if partner.is_none() {
+                    let hint = "list one under `instances`, or discover them with `partner`";
+                    let message = "no instance is configured";
+                    root.missing(&["instances", "partner"], "instances", message, Some(hint.to_owned()));
+                }
+                Vec::new()
+            }
+        };
+        Some(Config {
+            instances: self.instances(&instances, &defaults),
+            partner: partner.and_then(|entry| self.partner(&entry.section(&PARTNER)?, defaults.settings)),
+            max_concurrent_requests: root
+                .entry("max_concurrent_requests")
+                .and_then(|entry| usize::try_from(value::number(&entry, 1..=65_536)?).ok())
+                .unwrap_or(MAX_CONCURRENT_REQUESTS),
+            max_response_bytes: root
+                .entry("max_response_bytes")
+                .and_then(|entry| value::number(&entry, 1..=u64::MAX))
+                .unwrap_or(MAX_RESPONSE_BYTES),
+        })
+    }
+
+    fn instances(&self, entries: &[Entry<'_>], defaults: &Defaults) -> Vec<Instance> {
+        let known: Vec<_> = ["id_instance", "name"]
+            .into_iter()
+            .chain(secret::INSTANCE)
+            .chain(SETTINGS)
+            .collect();
+        let sections: Vec<_> = entries.iter().filter_map(|entry| entry.section(&known)).collect();
+        let mut instances: Vec<_> = sections
+            .iter()
+            .filter_map(|section| self.instance(section, defaults))
+            .collect();
+        refuse_ambiguous(&sections);
+        instances.sort_by_key(|instance| instance.account.id);
+        instances
+    }
+
+    fn instance(&self, section: &Section<'_>, defaults: &Defaults) -> Option<Instance> {
+        let id = section
+            .required("id_instance")
+            .and_then(|entry| entry.parse::<InstanceId>());
+        let name = section.entry("name").and_then(|entry| value::name(&entry));
+        let url = section
+            .entry("api_url")
+            .map_or_else(|| Some(defaults.api_url.clone()), |entry| value::api_url(&entry));
+        let token = secret::token(section, &secret::INSTANCE, self.folder, self.environment);
+        let settings = settings(section, &defaults.settings);
+        let (id, (token, token_source)) = (id?, token?);
+        Some(Instance {
+            account: Account {
+                id,
+                name: name.map_or_else(|| id.to_string().into(), Into::into),
+            },
+            credentials: Credentials { api_url: url?, token },
+            token_source,
+            settings,
+        })
+    }
+
+    fn partner(&self, section: &Section<'_>, defaults: Settings) -> Option<Partner> {
+        let url = section
+            .entry("api_url")
+            .map_or_else(|| API_URL.parse().ok(), |entry| value::api_url(&entry));
+        let instance_api_url = section.entry("instance_api_url").map_or_else(
+            || INSTANCE_API_URL.parse().ok(),
+            |entry| value::instance_api_url(&entry),
+        );
+        let refresh_interval = section
+            .entry("refresh_interval")
+            .and_then(|entry| value::duration(&entry, &REFRESH_INTERVAL));
+        let (token, token_source) = secret::token(section, &secret::PARTNER, self.folder, self.environment)?;
+        Some(Partner {
+            api_url: url?,
+            token,
+            token_source,
+            refresh_interval: refresh_interval.unwrap_or(Duration::from_mins(5)),
+            instance_api_url: instance_api_url?,
+            defaults,
+        })
+    }
+}
+
+fn settings(section: &Section<'_>, base: &Settings) -> Settings {
+    let duration = |key, bounds| section.entry(key).and_then(|entry| value::duration(&entry, bounds));
+    Settings {
+        window: duration("window", &WINDOW).unwrap_or(base.window),
+        timeout: duration("timeout", &TIMEOUT).unwrap_or(base.timeout),
+        min_interval: duration("min_interval", &MIN_INTERVAL).unwrap_or(base.min_interval),
+        collectors: section
+            .entry("collectors")
+            .and_then(|entry| value::collectors(&entry))
+            .unwrap_or_else(|| base.collectors.clone()),
+    }
+}
+
+/// Refuses an id or name by which `/probe` could mean two instances (spec section 4).
+fn refuse_ambiguous(sections: &[Section<'_>]) {
+    let mut ids: HashMap<&str, Entry<'_>> = HashMap::new();
+    for section in sections {
+        let Some(entry) = section.entry("id_instance") else {
+            continue;
+        };
+        let Some(id) = entry.peek().filter(|id| id.parse::<InstanceId>().is_ok()) else {
+            continue;
+        };
+        if let Some(first) = ids.get(id) {
+            entry.refuse(format!("the id is given twice, first in line {}", first.line()));
+        } else {
+            ids.insert(id, entry);
+        }
+    }
+    let mut names: HashMap<&str, Entry<'_>> = HashMap::new();
+    for section in sections {
+        let Some(entry) = section.entry("name") else { continue };
+        let Some(name) = entry.peek() else { continue };
+        let own = section.entry("id_instance").and_then(|entry| entry.peek());
+        if let Some(other) = ids.get(name).filter(|_| own != Some(name)) {
+            entry.refuse(format!(
+                "the name is the id of another instance, in line {}",
+                other.line()
+            ));
+        } else if let Some(first) = names.get(name) {
+            entry.refuse(format!("the name is given twice, first in line {}", first.line()));
+        } else {
+            names.insert(name, entry);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Where tokens come from: the file itself, a file of their own, or an environment variable.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::Environment;
+use super::problem::quoted;
+use super::section::Section;
+use crate::account::{AccountError, Token};
+
+/// Where a token was found. It can be shown; the token can't.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenSource {
+    /// In the configuration file itself.
+    Inline,
+    /// In a file of its own.
+    File(PathBuf),
+    /// In an environment variable.
+    Variable(String),
+}
+
+/// The keys by which a section names its token: inline, in a file, in an environment variable.
+pub(super) type TokenKeys = [&'static str; 3];
+
+/// An instance's.
+pub(super) const INSTANCE: TokenKeys = ["api_token", "api_token_file", "api_token_env"];
+/// A partner's.
+pub(super) const PARTNER: TokenKeys = ["token", "token_file", "token_env"];
+
+/// Finds the token of `section`. A relative path counts from `folder`.
+pub(super) fn token(
+    section: &Section<'_>,
+    keys: &TokenKeys,
+    folder: &Path,
+    environment: Environment<'_>,
+) -> Option<(Token, TokenSource)> {
+    let [inline, file, variable] = keys;
+    let given: Vec<_> = keys
+        .iter()
+        .filter_map(|key| Some((*key, section.entry(key)?)))
+        .collect();
+    let (key, entry) = match given.as_slice() {
+        [one] => one,
+        [] => {
+            let hint = format!("give one of `{inline}`, `{file}` and `{variable}`");
+            section.missing(keys, section.path(), "the token is missing", Some(hint));
+            return None;
+        }
+        [(first, _), more @ ..] => {
+            for (_, entry) in more {
+                let hint = format!("keep one of `{inline}`, `{file}` and `{variable}`");
+                entry.refuse_with_hint(format!("the token is given already, by `{first}`"), hint);
+            }
+            return None;
+        }
+    };
+    let text = entry.text()?;
+    let (token, source) = if key == inline {
+        (
+            text.parse().map_err(|error: AccountError| error.to_string()),
+            TokenSource::Inline,
+        )
+    } else if key == file {
+        let path = folder.join(text);
+        (read(&path), TokenSource::File(path))
+    } else {
+        (of_variable(text, environment), TokenSource::Variable(text.to_owned()))
+    };
+    Some((token.map_err(|message| entry.refuse(message)).ok()?, source))
+}
+
+/// Reads the token in the file at `path`. The error names the path.
+pub(super) fn read(path: &Path) -> Result<Token, String> {
+    let shown = quoted(&path.display().to_string());
+    let text = read_limited(path, 64 * 1024).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let text = String::from_utf8(text).map_err(|_| format!("cannot use {shown}: {}", AccountError::TokenCharacters))?;
+    text.parse().map_err(|error| format!("cannot use {shown}: {error}"))
+}
+
+/// Reads the file at `path`, unless it has more than `limit` bytes.
+pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
+        Ok(bytes)
+    } else {
+        Err(io::Error::other(format!("it is larger than {} KiB", limit / 1024)))
+    }
+}
+
+fn of_variable(name: &str, environment: Environment<'_>) -> Result<Token, String> {
+    let shown = quoted(name);
+    match environment(name) {
+        Some(text) => text
+            .parse()
+            .map_err(|error| format!("cannot use the environment variable {shown}: {error}")),
+        None => Err(format!("the environment variable {shown} is not set")),
+    }
+}

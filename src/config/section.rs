@@ -1,0 +1,177 @@
+//! Reads a tree of nodes key by key and reports what is wrong on the way, each problem with its place and key path.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use super::file::{Node, Value};
+use super::problem::{Position, Problems, closest, may_hold_secret};
+
+/// A value with the path of keys that leads to it, such as `instances[0].window`.
+pub(super) struct Entry<'a> {
+    path: String,
+    node: &'a Node,
+    problems: &'a Problems,
+}
+
+impl<'a> Entry<'a> {
+    /// The whole file.
+    pub(super) fn root(node: &'a Node, problems: &'a Problems) -> Self {
+        Self {
+            path: String::new(),
+            node,
+            problems,
+        }
+    }
+
+    /// The line it stands in.
+    pub(super) fn line(&self) -> u64 {
+        self.node.at.line
+    }
+
+    /// Reports that this value can't be used.
+    pub(super) fn refuse(&self, message: impl Into<String>) {
+        self.problems.add(Some(self.node.at), &self.path, message, None);
+    }
+
+    /// Reports that this value can't be used, and what to do.
+    pub(super) fn refuse_with_hint(&self, message: impl Into<String>, hint: impl Into<String>) {
+        self.problems
+            .add(Some(self.node.at), &self.path, message, Some(hint.into()));
+    }
+
+    /// The single value, as text.
+    pub(super) fn text(&self) -> Option<&'a str> {
+        self.peek()
+            .or_else(|| self.wrong_kind("a single value is expected here"))
+    }
+
+    /// The single value, if it is one; for those who look at it again after [`text`](Self::text) has reported.
+    pub(super) fn peek(&self) -> Option<&'a str> {
+        match &self.node.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The single value as a `T`, whose errors must not repeat it.
+    pub(super) fn parse<T: FromStr<Err: Display>>(&self) -> Option<T> {
+        self.text()?
+            .parse()
+            .map_err(|error: T::Err| self.refuse(error.to_string()))
+            .ok()
+    }
+
+    /// The items of a list.
+    pub(super) fn list(&self) -> Option<Vec<Self>> {
+        let Value::List(items) = &self.node.value else {
+            return self.wrong_kind("a list is expected here");
+        };
+        let item = |(index, node)| Self {
+            path: format!("{}[{index}]", self.path),
+            node,
+            problems: self.problems,
+        };
+        Some(items.iter().enumerate().map(item).collect())
+    }
+
+    /// The keys of a section, of which `known` are allowed.
+    pub(super) fn section(&self, known: &[&'static str]) -> Option<Section<'a>> {
+        let Value::Section(entries) = &self.node.value else {
+            return self.wrong_kind("keys with values are expected here");
+        };
+        let mut section = Section {
+            path: self.path.clone(),
+            at: self.node.at,
+            entries: Vec::new(),
+            misspelt: Vec::new(),
+            problems: self.problems,
+        };
+        for (at, key, node) in entries {
+            section.add(*at, key, node, known);
+        }
+        Some(section)
+    }
+
+    fn wrong_kind<T>(&self, message: &str) -> Option<T> {
+        self.refuse(message);
+        None
+    }
+}
+
+/// Keys with their values.
+pub(super) struct Section<'a> {
+    path: String,
+    at: Position,
+    entries: Vec<(&'static str, Position, &'a Node)>,
+    misspelt: Vec<&'static str>,
+    problems: &'a Problems,
+}
+
+impl<'a> Section<'a> {
+    /// The value of `key`; a key with nothing behind it counts as absent.
+    pub(super) fn entry(&self, key: &str) -> Option<Entry<'a>> {
+        let (key, _, node) = self.entries.iter().find(|(name, ..)| *name == key)?;
+        let present = !matches!(node.value, Value::Nothing);
+        present.then(|| Entry {
+            path: self.path_of(key),
+            node,
+            problems: self.problems,
+        })
+    }
+
+    /// The value of `key`; reports where it is missing.
+    pub(super) fn required(&self, key: &'static str) -> Option<Entry<'a>> {
+        let entry = self.entry(key);
+        if entry.is_none() {
+            self.missing(&[key], &self.path_of(key), "missing", None);
+        }
+        entry
+    }
+
+    /// Reports that none of `keys` is here, unless one was misspelt, which is reported already.
+    pub(super) fn missing(&self, keys: &[&'static str], path: &str, message: &str, hint: Option<String>) {
+        if !keys.iter().any(|key| self.misspelt.contains(key)) {
+            self.problems.add(Some(self.at), path, message, hint);
+        }
+    }
+
+    /// The keys that lead here.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    fn add(&mut self, at: Position, key: &str, node: &'a Node, known: &[&'static str]) {
+        let Some(name) = known.iter().find(|name| **name == key) else {
+            // A token can land where a key is expected, after a slip of a colon or a line break.
+            let shown = if may_hold_secret(key) {
+                "?".to_owned()
+            } else {
+                key.escape_debug().to_string()
+            };
+            let meant = closest(key, known);
+            self.misspelt.extend(meant);
+            let hint = match meant {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("known keys are {}", known.join(", ")),
+            };
+            return self
+                .problems
+                .add(Some(at), &self.path_of(&shown), "unknown key", Some(hint));
+        };
+        match self.entries.iter().find(|(earlier, ..)| earlier == name) {
+            Some((_, first, _)) => {
+                let message = format!("given twice, first in line {}", first.line);
+                self.problems.add(Some(at), &self.path_of(key), message, None);
+            }
+            None => self.entries.push((name, at, node)),
+        }
+    }
+}

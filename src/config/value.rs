@@ -1,0 +1,123 @@
+//! Reads the single values of a configuration and says what is wrong with them.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::InstanceApiUrl;
+use super::duration::PrometheusDuration;
+use super::problem::{closest, may_hold_secret, quoted};
+use super::section::Entry;
+use crate::account::{AccountError, ApiUrl};
+use crate::collector::Collector;
+use crate::label::LabelValue;
+
+const NAME_LIMIT: usize = 128;
+
+/// A duration within `bounds`.
+pub(super) fn duration(entry: &Entry<'_>, bounds: &RangeInclusive<Duration>) -> Option<Duration> {
+    let text = entry.text()?;
+    match text.parse::<PrometheusDuration>() {
+        Ok(PrometheusDuration(duration)) if bounds.contains(&duration) => Some(duration),
+        Ok(_) => {
+            let [least, most] = [bounds.start(), bounds.end()].map(|bound| PrometheusDuration(*bound));
+            entry.refuse(format!("{} is out of bounds: from {least} to {most}", quoted(text)));
+            None
+        }
+        Err(error) => {
+            entry.refuse_with_hint(format!("{error}: {}", quoted(text)), error.hint());
+            None
+        }
+    }
+}
+
+/// A whole number within `bounds`.
+pub(super) fn number(entry: &Entry<'_>, bounds: RangeInclusive<u64>) -> Option<u64> {
+    let number = entry.text()?.parse().ok().filter(|number| bounds.contains(number));
+    if number.is_none() {
+        let most = if *bounds.end() == u64::MAX {
+            " or more".to_owned()
+        } else {
+            format!(" to {}", bounds.end())
+        };
+        entry.refuse(format!("a whole number is expected: {}{most}", bounds.start()));
+    }
+    number
+}
+
+/// The URL of an API.
+pub(super) fn api_url(entry: &Entry<'_>) -> Option<ApiUrl> {
+    url(entry, entry.text()?)
+}
+
+/// The URL of an API in which `{prefix}` may stand for a part.
+pub(super) fn instance_api_url(entry: &Entry<'_>) -> Option<InstanceApiUrl> {
+    url(entry, &entry.text()?.replace("{prefix}", ""))
+}
+
+/// `entry` as a URL that has no placeholder left in `rest`, and no token.
+fn url<T: FromStr<Err = AccountError>>(entry: &Entry<'_>, rest: &str) -> Option<T> {
+    if may_hold_secret(rest) {
+        entry.refuse_with_hint(TOKEN_IN_URL, URL_HINT);
+        None
+    } else if rest.contains(['{', '}']) {
+        let hint = "`{prefix}` is the only one, in `partner.instance_api_url`";
+        entry.refuse_with_hint("unknown placeholder", hint);
+        None
+    } else if !rest.contains("://") {
+        entry.refuse_with_hint("not a URL", "begin it with `https://`");
+        None
+    } else {
+        entry.parse()
+    }
+}
+
+/// What is wrong with a URL that was copied together with its token.
+pub(super) const TOKEN_IN_URL: &str = "the URL seems to hold a token";
+/// What to write instead.
+pub(super) const URL_HINT: &str = "give only the part before `/waInstance`";
+
+/// An instance's name: short, printable text.
+pub(super) fn name<'a>(entry: &Entry<'a>) -> Option<&'a str> {
+    let name = entry.text()?;
+    let fault = if name.trim().is_empty() {
+        "a name can't be empty".to_owned()
+    } else if name.trim() != name || name.chars().any(char::is_control) {
+        "a name has no control characters and no white space at its ends".to_owned()
+    } else if name.chars().count() > NAME_LIMIT {
+        format!("a name has at most {NAME_LIMIT} characters")
+    } else if may_hold_secret(name) {
+        "a name has at most 32 letters and digits in a row: it is shown to people, and this may be a secret".to_owned()
+    } else {
+        return Some(name);
+    };
+    entry.refuse(fault);
+    None
+}
+
+/// The names of collectors, each once.
+pub(super) fn collectors(entry: &Entry<'_>) -> Option<BTreeSet<Collector>> {
+    let known: Vec<_> = Collector::ALL.iter().map(|collector| collector.as_str()).collect();
+    let mut collectors = BTreeSet::new();
+    let items = entry.list()?;
+    for item in &items {
+        let Some(text) = item.text() else { continue };
+        match Collector::ALL.iter().find(|collector| collector.as_str() == text) {
+            Some(collector) if collectors.insert(*collector) => {}
+            Some(_) => item.refuse(format!("`{text}` is listed twice")),
+            None => {
+                let hint = match closest(text, &known) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("the collectors are {}", known.join(", ")),
+                };
+                item.refuse_with_hint(format!("unknown collector: {}", quoted(text)), hint);
+            }
+        }
+    }
+    if !collectors.contains(&Collector::Outgoing) {
+        // `up` tells of the journal of published statuses, so there is no instance without it.
+        entry.refuse_with_hint("the collectors must include `outgoing`", "add `outgoing` to the list");
+    }
+    Some(collectors)
+}
