@@ -1,5 +1,10 @@
 //! Tells the program what it is built from: the commit and the compiler.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cargo speaks to build scripts through the environment"
+)]
+
 use std::process::Command;
 
 fn main() {
@@ -13,7 +18,10 @@ fn main() {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let rustc = first_line(&rustc, &["--version"]);
     let rustc = rustc.and_then(|line| line.split(' ').nth(1).map(str::to_owned));
-    println!("cargo:rustc-env=BUILD_REVISION={}", revision.as_deref().unwrap_or("unknown"));
+    println!(
+        "cargo:rustc-env=BUILD_REVISION={}",
+        revision.as_deref().unwrap_or("unknown")
+    );
     println!("cargo:rustc-env=BUILD_RUSTC={}", rustc.as_deref().unwrap_or("unknown"));
 }
 

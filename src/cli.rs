@@ -176,7 +176,12 @@ pub struct World {
 #[derive(Debug, Args)]
 pub struct Log {
     /// Least severe level to log: error, warn, info, debug or trace
-    #[arg(long = "log.level", value_name = "LEVEL", env = "GREENAPI_EXPORTER_LOG_LEVEL", default_value = "info")]
+    #[arg(
+        long = "log.level",
+        value_name = "LEVEL",
+        env = "GREENAPI_EXPORTER_LOG_LEVEL",
+        default_value = "info"
+    )]
     pub level: LevelFilter,
     /// How log lines look
     #[arg(
@@ -218,7 +223,10 @@ fn parse_listen_address(text: &str) -> Result<SocketAddr, &'static str> {
 }
 
 fn parse_telemetry_path(text: &str) -> Result<String, &'static str> {
-    let is_plain = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+    let is_plain = text.starts_with('/')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
     let is_taken = matches!(text, "/" | "/probe" | "/config" | "/sd") || text.starts_with("/-/");
     match (is_plain, is_taken) {
         (true, false) => Ok(text.to_owned()),
@@ -236,7 +244,10 @@ fn parse_offset(text: &str) -> Result<Duration, String> {
 }
 
 fn parse_speed(text: &str) -> Result<f64, &'static str> {
-    let speed = text.parse().ok().filter(|speed: &f64| (0.0..=100_000.0).contains(speed));
+    let speed = text
+        .parse()
+        .ok()
+        .filter(|speed: &f64| (0.0..=100_000.0).contains(speed));
     speed.ok_or("expected a number from 0 to 100000")
 }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::account::{Account, InstanceId};
 use crate::clock::Clock;
-use crate::collector::{Collected, Collector, ContactType, Run, Setting, StateInstance};
+use crate::collector::{Collected, Collector, Contacts, Run, Setting, StateInstance};
 use crate::config;
 use crate::fetch::FetchResult;
 use crate::flight::{Flight, Landing};
@@ -47,7 +47,7 @@ pub struct Target {
     state: Option<Arc<OptionalFlight<StateInstance>>>,
     settings: Option<Arc<OptionalFlight<BTreeMap<Setting, bool>>>>,
     statistic: Option<Arc<Flight<Attempt<Statistic>>>>,
-    contacts: Option<Arc<OptionalFlight<BTreeMap<(ContactType, bool), u64>>>>,
+    contacts: Option<Arc<OptionalFlight<Contacts>>>,
     queue: Option<Arc<OptionalFlight<u64>>>,
 }
 
@@ -132,8 +132,18 @@ impl Target {
             flight.start_if_due(move |previous| incoming::fetch(target, previous));
         }
         self.start_call(self.state.as_ref(), "getStateInstance", Duration::ZERO, answers::state);
-        self.start_call(self.settings.as_ref(), "getSettings", SETTINGS_INTERVAL, answers::settings);
-        self.start_call(self.contacts.as_ref(), "getContacts", CONTACTS_INTERVAL, answers::contacts);
+        self.start_call(
+            self.settings.as_ref(),
+            "getSettings",
+            SETTINGS_INTERVAL,
+            answers::settings,
+        );
+        self.start_call(
+            self.contacts.as_ref(),
+            "getContacts",
+            CONTACTS_INTERVAL,
+            answers::contacts,
+        );
         self.start_call(self.queue.as_ref(), "getMessagesCount", Duration::ZERO, answers::queue);
         if let Some(flight) = &self.statistic {
             let (target, ids) = (self.clone(), self.outgoing.latest().value.ids());

@@ -86,6 +86,9 @@ label_values! {
     }
 }
 
+/// How many contacts there are of each type, with (`true`) and without a name in the phone's address book.
+pub type Contacts = BTreeMap<(ContactType, bool), u64>;
+
 /// What the optional collectors of an instance last came to; a collector that is off, or hasn't run yet, is absent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Collected {
@@ -98,7 +101,7 @@ pub struct Collected {
     /// Recipients of the statuses in the window, by how far their copy has got.
     pub statistic: Option<Run<BTreeMap<StatusMessage, u64>>>,
     /// Contacts, by what they are and whether they have a name in the phone's address book.
-    pub contacts: Option<Run<BTreeMap<(ContactType, bool), u64>>>,
+    pub contacts: Option<Run<Contacts>>,
     /// Messages that wait to be sent.
     pub queue: Option<Run<u64>>,
 }

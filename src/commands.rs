@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use greenapi_exporter::account::{Account, AccountError, Credentials};
 use greenapi_exporter::cli::{CheckConfig, Demo, Once, Serve, Simulate, Web};
 use greenapi_exporter::clock::Clock;
-use greenapi_exporter::config::{Config, Environment, Source};
+use greenapi_exporter::collector::Collector;
+use greenapi_exporter::config::{Config, Environment, Instance, Settings, Source, TokenSource};
 use greenapi_exporter::fleet::Fleet;
+use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::pages::{Options, Pages};
-use greenapi_exporter::simulator::{Simulator, World};
+use greenapi_exporter::simulator::{Login, Simulator, World};
 use greenapi_exporter::snapshot::Snapshot;
 use greenapi_exporter::{exposition, web};
 use tokio::net::TcpListener;
@@ -21,7 +24,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// Serves metrics until told to stop.
-pub(crate) async fn serve(flags: Serve, environment: &Environment, clock: Clock) -> anyhow::Result<ExitCode> {
+pub(crate) async fn serve(flags: Serve, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file, environment)?;
     let exporter = Exporter::new(&config, flags.web, clock)?;
     exporter.run(stop_signal()?).await;
@@ -29,14 +32,14 @@ pub(crate) async fn serve(flags: Serve, environment: &Environment, clock: Clock)
 }
 
 /// Says whether the configuration can be used, and what it amounts to.
-pub(crate) fn check_config(flags: &CheckConfig, environment: &Environment) -> anyhow::Result<ExitCode> {
+pub(crate) fn check_config(flags: &CheckConfig, environment: Environment<'_>) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
     print(config.effective().as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Collects once.
-pub(crate) async fn once(flags: &Once, environment: &Environment, clock: Clock) -> anyhow::Result<ExitCode> {
+pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
     let fleet = Fleet::new(&config, clock).context("cannot set up TLS")?;
     let deadline = Instant::now() + ONCE_TIMEOUT;
@@ -59,7 +62,11 @@ pub(crate) async fn once(flags: &Once, environment: &Environment, clock: Clock) 
 
 /// Serves the simulated API until told to stop.
 pub(crate) async fn simulate(flags: &Simulate, clock: &Clock) -> anyhow::Result<ExitCode> {
-    let simulator = Simulator::new(World::fleet(flags.world.seed, flags.instances, clock.accelerated(flags.world.speed)));
+    let simulator = Simulator::new(World::fleet(
+        flags.world.seed,
+        flags.instances,
+        clock.accelerated(flags.world.speed),
+    ));
     let (listeners, addresses) = bind(&[flags.listen_address])?;
     let stop = stop_signal()?;
     print(simulator.describe(&base_url(&addresses)).as_bytes())?;
@@ -75,12 +82,13 @@ pub(crate) async fn demo(flags: Demo, clock: &Clock) -> anyhow::Result<ExitCode>
     let exporter = Exporter::new(&config, flags.web, clock.clone())?;
     let stop = stop_signal()?;
     print(exporter.introduction().as_bytes())?;
-    let (simulation_stop, simulation_stopped) = tokio::sync::oneshot::channel::<()>();
-    let simulation = tokio::spawn(simulator.serve(listeners, async { _ = simulation_stopped.await }));
-    exporter.run(stop).await;
-    // The exporter's connections are gone with it, so that the simulation has nothing to wait for.
-    drop(simulation_stop);
-    simulation.await?;
+    let (running, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = async {
+        exporter.run(stop).await;
+        // The exporter's connections are gone with it, so that the simulation has nothing to wait for.
+        drop(running);
+    };
+    tokio::join!(serving, simulator.serve(listeners, async { _ = stopped.await }));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -161,7 +169,7 @@ impl Exporter {
     }
 }
 
-fn load(file: Option<std::path::PathBuf>, environment: &Environment) -> anyhow::Result<Config> {
+fn load(file: Option<std::path::PathBuf>, environment: Environment<'_>) -> anyhow::Result<Config> {
     let source = file.map_or(Source::Environment, Source::File);
     let config = Config::load(&source, environment)?;
     for warning in config.warnings() {

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use crate::account::{Account, AccountError, ApiUrl, Credentials, InstanceId, Token};
+use crate::account::{Account, AccountError, ApiUrl, Credentials, InstanceId};
 use crate::collector::Collector;
 
 pub use duration::{DurationError, PrometheusDuration};
@@ -51,6 +51,18 @@ pub struct Config {
     pub max_concurrent_requests: usize,
     /// The size at which an answer of the API is given up; at least 1.
     pub max_response_bytes: u64,
+}
+
+impl Default for Config {
+    /// No instance, and the usual limits.
+    fn default() -> Self {
+        Self {
+            instances: Vec::new(),
+            partner: None,
+            max_concurrent_requests: 64,
+            max_response_bytes: 256 * 1024 * 1024,
+        }
+    }
 }
 
 /// An instance and how it is fetched.
@@ -93,10 +105,8 @@ impl Default for Settings {
 /// A partner account, whose instances are discovered.
 #[derive(Clone, PartialEq)]
 pub struct Partner {
-    /// Where the partner API is served.
-    pub api_url: ApiUrl,
-    /// The account's secret.
-    pub token: Token,
+    /// How its API is called.
+    pub credentials: Credentials,
     /// Where its token was found.
     pub token_source: TokenSource,
     /// How often its instances are listed: 10 seconds to 1 day.
@@ -159,7 +169,7 @@ impl Config {
             .map(|instance| instance.credentials.api_url.to_string());
         let partner = self.partner.iter().flat_map(|partner| {
             let discovered = partner.instance_api_url.to_string();
-            [partner.api_url.to_string(), discovered]
+            [partner.credentials.api_url.to_string(), discovered]
         });
         for url in instances.chain(partner).filter(|url| travels_in_clear(url)) {
             *in_clear.entry(url).or_default() += 1;

@@ -48,7 +48,10 @@ async fn fetch(
     api: Arc<Api>,
     previous: Option<Arc<[config::Instance]>>,
 ) -> Landing<Option<Arc<[config::Instance]>>> {
-    let (url, timeout) = (partner.credentials.partner_url("getInstances"), partner.defaults.timeout);
+    let (url, timeout) = (
+        partner.credentials.partner_url("getInstances"),
+        partner.defaults.timeout,
+    );
     let listing = tokio::time::timeout(timeout, api.client.get_whole(&url)).await;
     let listing = listing.unwrap_or_else(|_| Err(Failure::timeout(timeout)));
     let (instances, fresh_for) = match listing.and_then(|body| answers::instances(&body)) {

@@ -75,7 +75,10 @@ impl Fleet {
 
     /// Why scrapes would show less than what is configured, if they would.
     pub fn unready(&self) -> Option<&'static str> {
-        let unlisted = self.discovery.as_ref().is_some_and(|discovery| !discovery.has_succeeded());
+        let unlisted = self
+            .discovery
+            .as_ref()
+            .is_some_and(|discovery| !discovery.has_succeeded());
         unlisted.then_some("the partner account's instances have not been listed yet")
     }
 
@@ -116,7 +119,10 @@ impl Fleet {
             let target = |(id, config): (InstanceId, &config::Instance)| {
                 let present = targets.get(&id).filter(|target| target.config == *config);
                 let target = present.cloned();
-                (id, target.unwrap_or_else(|| Arc::new(Target::new(config.clone(), self.api.clone()))))
+                (
+                    id,
+                    target.unwrap_or_else(|| Arc::new(Target::new(config.clone(), self.api.clone()))),
+                )
             };
             *targets = Arc::new(wanted.into_iter().map(target).collect());
             true

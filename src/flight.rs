@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use tokio::sync::oneshot;
 
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     fn in_an_hour() -> Instant {
         Instant::now() + LONG

@@ -137,7 +137,10 @@ impl Body {
         let Some(chunk) = self.answer.chunk().await.map_err(Failure::of_body)? else {
             return Ok(None);
         };
-        self.left = self.left.checked_sub(chunk.len() as u64).ok_or_else(Failure::too_large)?;
+        self.left = self
+            .left
+            .checked_sub(chunk.len() as u64)
+            .ok_or_else(Failure::too_large)?;
         Ok(Some(chunk))
     }
 }

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use greenapi_exporter::cli::{Cli, Command};
 use greenapi_exporter::clock::Clock;
-use greenapi_exporter::config::Environment;
 use greenapi_exporter::telemetry;
 
 fn main() -> ExitCode {
@@ -35,7 +34,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     telemetry::start(cli.log().level, cli.log().format)?;
     #[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
-    let environment = Environment::new(|name| std::env::var(name).ok());
+    let environment = |name: &str| std::env::var(name).ok();
     let clock = Clock::system();
     // One thread: a second one costs more than it gains, since almost all of the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::time::Instant;
@@ -81,7 +81,9 @@ impl Pages {
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n");
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            answer
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return (handler, answer);
         }
         let answer = match handler {
@@ -123,13 +125,11 @@ impl Pages {
             Ok(deadline) => deadline,
             Err(answer) => return *answer,
         };
-        match self.fleet.collect_one(&target, deadline).await {
-            Some(instance) => render(request.headers(), vec![instance], None),
-            None => {
-                let complaint = "no instance has this id or name\nhint: `/` lists the instances\n";
-                text(StatusCode::BAD_REQUEST, complaint)
-            }
-        }
+        let Some(instance) = self.fleet.collect_one(&target, deadline).await else {
+            let complaint = "no instance has this id or name\nhint: `/` lists the instances\n";
+            return text(StatusCode::BAD_REQUEST, complaint);
+        };
+        render(request.headers(), vec![instance], None)
     }
 
     fn ready(&self) -> Response<Body> {
@@ -166,7 +166,9 @@ impl Pages {
 
     fn http_requests(&self) -> Vec<HttpRequests> {
         let counts = self.http_requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let requests = counts.iter().map(|(&(handler, code), &count)| HttpRequests { handler, code, count });
+        let requests = counts
+            .iter()
+            .map(|(&(handler, code), &count)| HttpRequests { handler, code, count });
         requests.collect()
     }
 }
@@ -181,7 +183,12 @@ fn render(
     let (accept, accept_encoding) = (header(ACCEPT), header(ACCEPT_ENCODING));
     let page = match exposition::render(snapshot, accept, accept_encoding, exposition::Options::default()) {
         Ok(page) => page,
-        Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot render the page: {error}\n")),
+        Err(error) => {
+            return text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("cannot render the page: {error}\n"),
+            );
+        }
     };
     let mut answer = typed(StatusCode::OK, page.content_type, page.body);
     let headers = answer.headers_mut();
@@ -199,7 +206,9 @@ fn text(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<Body> {
 fn typed(status: StatusCode, content_type: &'static str, body: impl Into<bytes::Bytes>) -> Response<Body> {
     let mut answer = Response::new(web::full(body));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }
 

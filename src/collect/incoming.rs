@@ -45,16 +45,26 @@ async fn read(target: &Target) -> Result<Journal, Failure> {
     let (timeout, minutes) = (config.settings.timeout, minutes(config.settings.window));
     let mut records = Vec::new();
     let client = &target.api.client;
-    let reading = client.journal(JournalMethod::Incoming, target.id(), &config.credentials, minutes, |_, record| {
-        records.push(record);
-    });
+    let reading = client.journal(
+        JournalMethod::Incoming,
+        target.id(),
+        &config.credentials,
+        minutes,
+        |_, record| {
+            records.push(record);
+        },
+    );
     let malformed = tokio::time::timeout(timeout, reading).await;
     let malformed = malformed.map_err(|_| Failure::timeout(timeout))??;
     Ok(Journal::new(records, malformed))
 }
 
 fn count(journal: &Journal, previous: Option<&Run<ByType>>) -> ByType {
-    let mut by_type: ByType = Run::found(previous).into_iter().flatten().map(|(kind, _)| (*kind, 0)).collect();
+    let mut by_type: ByType = Run::found(previous)
+        .into_iter()
+        .flatten()
+        .map(|(kind, _)| (*kind, 0))
+        .collect();
     for record in journal.records() {
         *by_type.entry(record.type_message).or_default() += 1;
     }

@@ -60,7 +60,9 @@ pub(super) async fn fetch(
         tokio::time::sleep_until(asked + SPACING).await;
         (asked, outcome) = read(&target, keep_ids).await;
     }
-    let result = outcome.as_ref().map_or_else(|failure| failure.result, |_| FetchResult::Ok);
+    let result = outcome
+        .as_ref()
+        .map_or_else(|failure| failure.result, |_| FetchResult::Ok);
     log(&target, instance.latest.map(|fetch| fetch.result), &outcome);
 
     instance.counters.count_fetch(result);
@@ -84,7 +86,13 @@ pub(super) async fn fetch(
         ids,
     };
     let interval = target.config.settings.min_interval;
-    Attempt::landing(value, previous.rate_limited_in_a_row, failed.as_ref(), (start, asked), interval)
+    Attempt::landing(
+        value,
+        previous.rate_limited_in_a_row,
+        failed.as_ref(),
+        (start, asked),
+        interval,
+    )
 }
 
 /// Makes one request, and tells when it was made.
@@ -103,12 +111,18 @@ async fn read_in_time(target: &Target, keep_ids: bool) -> Result<Reading, Failur
     let config = &target.config;
     let minutes = minutes(config.settings.window);
     let Api { client, .. } = &*target.api;
-    let reading = client.journal(JournalMethod::Outgoing, target.id(), &config.credentials, minutes, |id, record| {
-        records.push(record);
-        if let Some(ids) = &mut ids {
-            ids.push(Box::from(id));
-        }
-    });
+    let reading = client.journal(
+        JournalMethod::Outgoing,
+        target.id(),
+        &config.credentials,
+        minutes,
+        |id, record| {
+            records.push(record);
+            if let Some(ids) = &mut ids {
+                ids.push(Box::from(id));
+            }
+        },
+    );
     let timeout = config.settings.timeout;
     let malformed = tokio::time::timeout(timeout, reading)
         .await

@@ -51,7 +51,10 @@ pub(super) async fn fetch(
     recipients.retain(|id, _| ids.binary_search(id).is_ok());
     let mut last_asked = previous.value.last_asked;
     let (mut failed, mut last_request) = (None, start);
-    for (turn, id) in in_turn(&ids, last_asked.clone().as_deref()).take(REQUESTS_A_TURN).enumerate() {
+    for (turn, id) in in_turn(&ids, last_asked.clone().as_deref())
+        .take(REQUESTS_A_TURN)
+        .enumerate()
+    {
         if turn > 0 {
             tokio::time::sleep_until(last_request + SPACING).await;
         }

@@ -35,7 +35,7 @@ fn write_partner(formatter: &mut fmt::Formatter<'_>, partner: &Partner) -> fmt::
     writeln!(formatter, "defaults:")?;
     write_settings(formatter, "  ", &partner.defaults)?;
     writeln!(formatter, "partner:")?;
-    writeln!(formatter, "  api_url: {}", quote(&partner.api_url))?;
+    writeln!(formatter, "  api_url: {}", quote(&partner.credentials.api_url))?;
     write_token(formatter, "  ", &secret::PARTNER, &partner.token_source)?;
     writeln!(
         formatter,
@@ -60,7 +60,7 @@ fn write_token(
     source: &TokenSource,
 ) -> fmt::Result {
     match source {
-        TokenSource::Inline => writeln!(formatter, "{indent}{inline}: <secret>"),
+        TokenSource::Inline | TokenSource::Partner => writeln!(formatter, "{indent}{inline}: <secret>"),
         TokenSource::File(path) => writeln!(formatter, "{indent}{file}: {}", quote(&Path::display(path))),
         TokenSource::Variable(name) => writeln!(formatter, "{indent}{variable}: {}", quote(name)),
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::problem::{ConfigError, Problems, may_hold_secret};
-use super::resolve::{API_URL, MAX_CONCURRENT_REQUESTS, MAX_RESPONSE_BYTES};
+use super::resolve::API_URL;
 use super::secret::{self, TokenSource};
 use super::value::{TOKEN_IN_URL, URL_HINT};
 use super::{Config, Environment, Instance, Settings};
@@ -85,9 +85,7 @@ pub(super) fn load(environment: Environment<'_>) -> Result<Config, ConfigError> 
         });
     let config = instance.map(|instance| Config {
         instances: vec![instance],
-        partner: None,
-        max_concurrent_requests: MAX_CONCURRENT_REQUESTS,
-        max_response_bytes: MAX_RESPONSE_BYTES,
+        ..Config::default()
     });
     problems.or(None, config)
 }

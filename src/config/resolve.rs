@@ -13,8 +13,6 @@ use crate::account::{Account, ApiUrl, Credentials, InstanceId};
 
 /// Where the API is served unless said otherwise (spec section 3).
 pub(super) const API_URL: &str = "https://api.green-api.com";
-pub(super) const MAX_CONCURRENT_REQUESTS: usize = 64;
-pub(super) const MAX_RESPONSE_BYTES: u64 = 256 * 1024 * 1024;
 const INSTANCE_API_URL: &str = "https://{prefix}.api.greenapi.com";
 const FILE_LIMIT: u64 = 16 * 1024 * 1024;
 
@@ -107,17 +105,18 @@ impl Reading<'_> {
                 Vec::new()
             }
         };
+        let base = Config::default();
         Some(Config {
             instances: self.instances(&instances, &defaults),
             partner: partner.and_then(|entry| self.partner(&entry.section(&PARTNER)?, defaults.settings)),
             max_concurrent_requests: root
                 .entry("max_concurrent_requests")
                 .and_then(|entry| usize::try_from(value::number(&entry, 1..=65_536)?).ok())
-                .unwrap_or(MAX_CONCURRENT_REQUESTS),
+                .unwrap_or(base.max_concurrent_requests),
             max_response_bytes: root
                 .entry("max_response_bytes")
                 .and_then(|entry| value::number(&entry, 1..=u64::MAX))
-                .unwrap_or(MAX_RESPONSE_BYTES),
+                .unwrap_or(base.max_response_bytes),
         })
     }
 
@@ -172,8 +171,7 @@ impl Reading<'_> {
             .and_then(|entry| value::duration(&entry, &REFRESH_INTERVAL));
         let (token, token_source) = secret::token(section, &secret::PARTNER, self.folder, self.environment)?;
         Some(Partner {
-            api_url: url?,
-            token,
+            credentials: Credentials { api_url: url?, token },
             token_source,
             refresh_interval: refresh_interval.unwrap_or(Duration::from_mins(5)),
             instance_api_url: instance_api_url?,

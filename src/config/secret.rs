@@ -18,6 +18,8 @@ pub enum TokenSource {
     File(PathBuf),
     /// In an environment variable.
     Variable(String),
+    /// In the list of a partner account's instances.
+    Partner,
 }
 
 /// The keys by which a section names its token: inline, in a file, in an environment variable.

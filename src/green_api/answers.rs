@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::collector::{ContactType, Setting, StateInstance};
+use crate::collector::{ContactType, Contacts, Setting, StateInstance};
 use crate::green_api::failure::Failure;
 use crate::journal::StatusMessage;
 
@@ -24,20 +24,22 @@ pub fn state(body: &[u8]) -> Result<StateInstance, Failure> {
 /// Reads `getSettings` (api.md 2.6). A setting that the answer lacks is absent.
 pub fn settings(body: &[u8]) -> Result<BTreeMap<Setting, bool>, Failure> {
     #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
     struct Answer {
-        outgoing_webhook: Option<Switch>,
-        outgoing_message_webhook: Option<Switch>,
+        #[serde(rename = "outgoingWebhook")]
+        outgoing: Option<Switch>,
+        #[serde(rename = "outgoingMessageWebhook")]
+        outgoing_message: Option<Switch>,
         #[serde(rename = "outgoingAPIMessageWebhook")]
-        outgoing_api_message_webhook: Option<Switch>,
-        incoming_webhook: Option<Switch>,
+        outgoing_api_message: Option<Switch>,
+        #[serde(rename = "incomingWebhook")]
+        incoming: Option<Switch>,
     }
     let answer: Answer = read(body)?;
     let settings = [
-        (Setting::OutgoingWebhook, answer.outgoing_webhook),
-        (Setting::OutgoingMessageWebhook, answer.outgoing_message_webhook),
-        (Setting::OutgoingApiMessageWebhook, answer.outgoing_api_message_webhook),
-        (Setting::IncomingWebhook, answer.incoming_webhook),
+        (Setting::OutgoingWebhook, answer.outgoing),
+        (Setting::OutgoingMessageWebhook, answer.outgoing_message),
+        (Setting::OutgoingApiMessageWebhook, answer.outgoing_api_message),
+        (Setting::IncomingWebhook, answer.incoming),
     ];
     let known = |(setting, switch): (Setting, Option<Switch>)| Some((setting, switch?.is_on()?));
     Ok(settings.into_iter().filter_map(known).collect())
@@ -73,7 +75,7 @@ pub fn queue(body: &[u8]) -> Result<u64, Failure> {
 }
 
 /// Reads `getContacts` (api.md 2.7): how many there are of each type, with and without a name in the address book.
-pub fn contacts(body: &[u8]) -> Result<BTreeMap<(ContactType, bool), u64>, Failure> {
+pub fn contacts(body: &[u8]) -> Result<Contacts, Failure> {
     #[derive(Deserialize)]
     struct Contact<'a> {
         #[serde(borrow, rename = "type")]
@@ -81,7 +83,7 @@ pub fn contacts(body: &[u8]) -> Result<BTreeMap<(ContactType, bool), u64>, Failu
         #[serde(borrow, rename = "contactName")]
         contact_name: Option<std::borrow::Cow<'a, str>>,
     }
-    let mut contacts = BTreeMap::new();
+    let mut contacts = Contacts::new();
     read_each(body, |contact: Contact| {
         let kind = match contact.kind.as_deref() {
             Some("user") => ContactType::User,

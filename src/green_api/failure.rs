@@ -36,7 +36,7 @@ impl Failure {
     pub fn of_request(error: reqwest::Error) -> Self {
         let result = if error.is_timeout() {
             FetchResult::Timeout
-        } else if causes(&error).any(|cause| cause.is::<rustls::Error>()) {
+        } else if causes(&error).any(<dyn Error>::is::<rustls::Error>) {
             FetchResult::Tls
         } else if error.is_connect() {
             FetchResult::Connect

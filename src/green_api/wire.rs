@@ -299,7 +299,7 @@ enum State {
 }
 
 /// How far a number has got (RFC 8259, section 6).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Number {
     Start,
     Minus,
@@ -315,6 +315,9 @@ enum Number {
 impl Number {
     /// The number with one more byte; `None` if that doesn't belong to it.
     fn next(self, byte: u8) -> Option<Self> {
+        if self == Self::Integer && byte.is_ascii_digit() {
+            return Some(self);
+        }
         Some(match (self, byte) {
             (Self::Start, b'-') => Self::Minus,
             (Self::Start | Self::Minus, b'0') => Self::Zero,
@@ -509,17 +512,17 @@ fn closing_quote(escaped: bool, bytes: &[u8]) -> Option<usize> {
 
 /// The text of a string that ends soon and is plain ASCII, as most are. Eight bytes are looked at at once.
 fn short_plain(bytes: &[u8]) -> Option<&[u8]> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = ONES << 7;
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
-    for (index, word) in bytes.as_chunks::<8>().0.iter().take(4).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-        let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
-        let controls = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
+    const ONES: u128 = u128::from_ne_bytes([1; 16]);
+    const HIGHS: u128 = ONES << 7;
+    let zeros = |word: u128| word.wrapping_sub(ONES) & !word;
+    for (index, word) in bytes.as_chunks::<16>().0.iter().take(2).enumerate() {
+        let word = u128::from_le_bytes(*word);
+        let quotes = zeros(word ^ (ONES * u128::from(b'"')));
+        let backslashes = zeros(word ^ (ONES * u128::from(b'\\')));
+        let controls = word.wrapping_sub(ONES * u128::from(b' ')) & !word;
         let special = (quotes | backslashes | controls | word) & HIGHS;
         if special != 0 {
-            let length = 8 * index + special.trailing_zeros() as usize / 8;
+            let length = 16 * index + special.trailing_zeros() as usize / 8;
             let (text, after) = bytes.split_at_checked(length)?;
             return (after.first() == Some(&b'"')).then_some(text);
         }

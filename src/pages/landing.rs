@@ -74,7 +74,8 @@ fn write_instance(page: &mut String, instance: &Instance, now: SystemTime) -> fm
     }
     page.write_str("</th><td>")?;
     match instance.latest.map(|fetch| fetch.result) {
-        None => page.write_str("<strong class=\"unknown\">not scraped</strong><small>no scrape has asked for it yet</small>")?,
+        None => page
+            .write_str("<strong class=\"unknown\">not scraped</strong><small>no scrape has asked for it yet</small>")?,
         Some(FetchResult::Ok) => page.write_str("<strong class=\"up\">up</strong>")?,
         Some(result) => write!(
             page,
@@ -98,7 +99,10 @@ fn write_instance(page: &mut String, instance: &Instance, now: SystemTime) -> fm
         }
     }
     let name = Escaped(&account.name);
-    writeln!(page, "<td><a href=\"/probe?target={id}\" aria-label=\"Probe {name}\">probe</a></td></tr>")
+    writeln!(
+        page,
+        "<td><a href=\"/probe?target={id}\" aria-label=\"Probe {name}\">probe</a></td></tr>"
+    )
 }
 
 /// The states that have a column each, in the order in which a status passes them.

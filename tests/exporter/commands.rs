@@ -13,7 +13,11 @@ async fn help_says_what_there_is() {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let finished = run(&mut binary(&arguments)).await;
         assert_eq!((finished.code, &*finished.stderr), (Some(0), ""));
-        let name = if command.is_empty() { "greenapi-exporter" } else { command };
+        let name = if command.is_empty() {
+            "greenapi-exporter"
+        } else {
+            command
+        };
         insta::assert_snapshot!(format!("help_{name}"), finished.stdout);
     }
 }
@@ -65,7 +69,9 @@ async fn a_port_in_use_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut command = binary(&["--web.listen-address", &address]);
-    command.env("GREENAPI_ID_INSTANCE", "1101000001").env("GREENAPI_API_TOKEN", "d75b3a66");
+    command
+        .env("GREENAPI_ID_INSTANCE", "1101000001")
+        .env("GREENAPI_API_TOKEN", "d75b3a66");
     let finished = run(&mut command).await;
     assert_eq!(finished.code, Some(1));
     let expected = format!("greenapi-exporter: cannot listen on `{address}`: Address already in use (os error 98)\n");
@@ -79,7 +85,11 @@ async fn check_config_prints_the_effective_configuration_without_secrets() {
     let finished = run(&mut binary(&["check-config", "--config.file", file.path()])).await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     assert!(finished.stdout.contains("<secret>"), "{}", finished.stdout);
-    assert!(!finished.stdout.contains(&*simulator.logins()[0].token), "{}", finished.stdout);
+    assert!(
+        !finished.stdout.contains(&*simulator.logins()[0].token),
+        "{}",
+        finished.stdout
+    );
 }
 
 #[tokio::test]
@@ -104,7 +114,13 @@ async fn once_prints_one_collection_and_ends_with_1_unless_all_are_up() {
     let second = id(1).to_string();
     check(&[Behaviour::Healthy, Behaviour::Healthy], &[], 0, 2).await;
     check(&[Behaviour::Healthy, Behaviour::Forbidden], &[], 1, 2).await;
-    check(&[Behaviour::Forbidden, Behaviour::Healthy], &["--target", &second], 0, 1).await;
+    check(
+        &[Behaviour::Forbidden, Behaviour::Healthy],
+        &["--target", &second],
+        0,
+        1,
+    )
+    .await;
     check(&[Behaviour::Healthy], &["--target", "nobody"], 1, 0).await;
 }
 
@@ -113,10 +129,18 @@ async fn simulate_prints_what_a_client_needs_and_answers() {
     let mut command = binary(&["simulate", "--web.listen-address", "127.0.0.1:0", "--instances", "3"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut next = async || tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    let mut next = async || {
+        tokio::time::timeout(PATIENCE, lines.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap()
+    };
     let url = next().await.split_whitespace().last().unwrap().to_owned();
     let partner_token = next().await.split_whitespace().last().unwrap().to_owned();
-    let answer = reqwest::get(format!("{url}/partner/getInstances/{partner_token}")).await.unwrap();
+    let answer = reqwest::get(format!("{url}/partner/getInstances/{partner_token}"))
+        .await
+        .unwrap();
     let instances: Vec<serde_json::Value> = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
     assert_eq!(instances.len(), 3);
 }
@@ -127,19 +151,35 @@ async fn demo_shows_live_gauges_a_forbidden_instance_and_the_reason_of_every_fai
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let curl = loop {
-        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+        let line = tokio::time::timeout(PATIENCE, lines.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
         if line.contains("curl -s") {
             break line;
         }
     };
     let url = curl.split_whitespace().nth(2).unwrap();
     let page = reqwest::get(url).await.unwrap().text().await.unwrap();
-    assert_eq!(series(&page, "greenapi_forbidden").iter().filter(|line| line.ends_with(" 1")).count(), 1);
+    assert_eq!(
+        series(&page, "greenapi_forbidden")
+            .iter()
+            .filter(|line| line.ends_with(" 1"))
+            .count(),
+        1
+    );
     for result in ["ok", "forbidden", "unauthorized", "not_authorized", "quota_exceeded"] {
         let shown = series(&page, "greenapi_fetch_result");
-        assert!(shown.iter().any(|line| line.contains(&format!("result=\"{result}\""))), "{result}: {shown:?}");
+        assert!(
+            shown.iter().any(|line| line.contains(&format!("result=\"{result}\""))),
+            "{result}: {shown:?}"
+        );
     }
     let live = series(&page, "greenapi_journal_statuses");
-    assert!(live.iter().filter(|line| !line.ends_with(" 0")).count() > 20, "{live:?}");
+    assert!(
+        live.iter().filter(|line| !line.ends_with(" 0")).count() > 20,
+        "{live:?}"
+    );
     assert_eq!(value(&page, "greenapi_exporter_instances"), Some(9.0));
 }

@@ -18,7 +18,12 @@ fn table(heading: &str) -> Vec<Vec<String>> {
     let section = readme.split(&format!("\n## {heading}\n")).nth(1).expect(heading);
     let section = section.split("\n## ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
-    let cells = |row: &str| row.trim_matches('|').split(" | ").map(|cell| cell.trim().replace('`', "")).collect();
+    let cells = |row: &str| {
+        row.trim_matches('|')
+            .split(" | ")
+            .map(|cell| cell.trim().replace('`', ""))
+            .collect()
+    };
     rows.map(cells).collect()
 }
 
@@ -27,21 +32,40 @@ fn the_readme_lists_every_metric_with_its_type_and_labels() {
     let documented: BTreeSet<Vec<String>> = table("Metrics").into_iter().map(|row| row[..3].to_vec()).collect();
     let actual: BTreeSet<Vec<String>> = FAMILIES
         .iter()
-        .map(|family| vec![family.name.to_owned(), family.kind.as_str().to_owned(), family.labels.join(", ")])
+        .map(|family| {
+            vec![
+                family.name.to_owned(),
+                family.metric_type.as_str().to_owned(),
+                family.all_labels().join(", "),
+            ]
+        })
         .collect();
     assert_eq!(documented, actual);
 }
 
 #[test]
 fn the_readme_lists_every_flag_with_its_default() {
-    let documented: BTreeSet<(String, String)> =
-        table("Flags").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+    let documented: BTreeSet<(String, String)> = table("Flags")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].clone()))
+        .collect();
     let mut actual = BTreeSet::new();
     let cli = Cli::command();
     for command in std::iter::once(&cli).chain(cli.get_subcommands()) {
-        for argument in command.get_arguments().filter(|argument| !["help", "version"].contains(&argument.get_id().as_str())) {
-            let default: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
-            let default = if default.is_empty() { "none".to_owned() } else { default.join(",") };
+        for argument in command
+            .get_arguments()
+            .filter(|argument| !["help", "version"].contains(&argument.get_id().as_str()))
+        {
+            let default: Vec<_> = argument
+                .get_default_values()
+                .iter()
+                .map(|value| value.to_string_lossy())
+                .collect();
+            let default = if default.is_empty() {
+                "none".to_owned()
+            } else {
+                default.join(",")
+            };
             actual.insert((format!("--{}", argument.get_long().unwrap()), default));
         }
     }
@@ -54,7 +78,10 @@ fn the_readme_lists_every_flag_with_its_default() {
 fn every_flag_has_the_environment_variable_that_its_name_says() {
     let cli = Cli::command();
     for command in std::iter::once(&cli).chain(cli.get_subcommands()) {
-        for argument in command.get_arguments().filter(|argument| !["help", "version"].contains(&argument.get_id().as_str())) {
+        for argument in command
+            .get_arguments()
+            .filter(|argument| !["help", "version"].contains(&argument.get_id().as_str()))
+        {
             let flag = argument.get_long().unwrap();
             let expected = format!("GREENAPI_EXPORTER_{}", flag.to_uppercase().replace(['.', '-'], "_"));
             assert_eq!(argument.get_env().unwrap().to_str().unwrap(), expected);
@@ -65,7 +92,10 @@ fn every_flag_has_the_environment_variable_that_its_name_says() {
 #[test]
 fn the_readme_lists_every_command() {
     let documented: BTreeSet<String> = table("Commands").into_iter().map(|row| row[0].clone()).collect();
-    let actual: BTreeSet<String> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let actual: BTreeSet<String> = Cli::command()
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
     assert_eq!(documented, actual);
 }
 

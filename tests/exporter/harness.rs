@@ -15,24 +15,29 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Longer than anything here takes; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The id of the `index`th simulated instance.
-pub fn id(index: u64) -> InstanceId {
+pub(crate) fn id(index: u64) -> InstanceId {
     InstanceId::from(1_101_000_001 + index)
 }
 
 /// A simulator with an instance for each of `behaviours`, and its URL.
-pub fn simulate(behaviours: &[Behaviour]) -> (Simulator, String) {
+pub(crate) fn simulate(behaviours: &[Behaviour]) -> (Simulator, String) {
     let instances = (0..).zip(behaviours);
-    let instances = instances.map(|(index, behaviour)| SimInstance::new(id(index)).behaviour(*behaviour));
-    let simulator = Simulator::new(World::new(1, Clock::system(), instances));
+    let instances = instances.map(|(index, behaviour)| SimInstance::new(id(index)).behaving(*behaviour));
+    // The exporter keeps to one request a second by itself; here, the limit would only tell of two exporters in a row.
+    let world = World {
+        limits: None,
+        ..World::new(1, Clock::system(), instances)
+    };
+    let simulator = Simulator::new(world);
     let url = simulator.start().unwrap();
     (simulator, url)
 }
 
 /// A configuration of every instance of `simulator`, with `defaults` as lines of YAML.
-pub fn config(simulator: &Simulator, api_url: &str, defaults: &str) -> String {
+pub(crate) fn config(simulator: &Simulator, api_url: &str, defaults: &str) -> String {
     let mut yaml = format!("defaults:\n  api_url: {api_url}\n");
     for line in defaults.lines() {
         writeln!(yaml, "  {line}").unwrap();
@@ -45,21 +50,25 @@ pub fn config(simulator: &Simulator, api_url: &str, defaults: &str) -> String {
 }
 
 /// The real binary, without the environment of the test.
-pub fn binary(arguments: &[&str]) -> Command {
+pub(crate) fn binary(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_greenapi-exporter"));
-    command.args(arguments).env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     command
 }
 
 /// What a run of the binary came to.
-pub struct Finished {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// Runs the binary to its end.
-pub async fn run(command: &mut Command) -> Finished {
+pub(crate) async fn run(command: &mut Command) -> Finished {
     let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
     Finished {
         code: output.status.code(),
@@ -69,48 +78,54 @@ pub async fn run(command: &mut Command) -> Finished {
 }
 
 /// A file with `text` in a folder of its own, which is gone when this is dropped.
-pub struct TempFile {
-    pub path: PathBuf,
+pub(crate) struct TempFile {
+    pub(crate) path: PathBuf,
     _folder: TempDir,
 }
 
 impl TempFile {
-    pub fn new(name: &str, text: &str) -> Self {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         Self { path, _folder: folder }
     }
 
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.path.to_str().unwrap()
     }
 }
 
 /// A serving exporter.
-pub struct Exporter {
+pub(crate) struct Exporter {
     child: Child,
     stdout: ChildStdout,
     log: watch::Receiver<String>,
     logging: JoinHandle<()>,
     http: reqwest::Client,
     /// Where it serves, such as `http://127.0.0.1:12345`.
-    pub url: String,
+    pub(crate) url: String,
     _config: TempFile,
 }
 
 /// An answer of the exporter.
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Exporter {
     /// Serves `config` on a free port, with more `flags`.
-    pub async fn start(config: &str, flags: &[&str]) -> Self {
+    pub(crate) async fn start(config: &str, flags: &[&str]) -> Self {
         let config = TempFile::new("exporter.yml", config);
-        let mut command = binary(&["serve", "--config.file", config.path(), "--web.listen-address", "127.0.0.1:0"]);
+        let mut command = binary(&[
+            "serve",
+            "--config.file",
+            config.path(),
+            "--web.listen-address",
+            "127.0.0.1:0",
+        ]);
         command.args(flags).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, log) = watch::channel(String::new());
@@ -133,44 +148,48 @@ impl Exporter {
             _config: config,
         };
         let line = exporter.logged("serving metrics").await;
-        let address = line.split("address").nth(1).unwrap().trim_start_matches(['=', '"', ':']);
+        let address = line
+            .split("address")
+            .nth(1)
+            .unwrap()
+            .trim_start_matches(['=', '"', ':']);
         let address = address.split([' ', '"']).next().unwrap();
         exporter.url = format!("http://{address}");
         exporter
     }
 
     /// The first line of the log that holds `text`, once there is one.
-    pub async fn logged(&mut self, text: &str) -> String {
+    pub(crate) async fn logged(&mut self, text: &str) -> String {
         let line = |log: &String| log.lines().find(|line| line.contains(text)).map(str::to_owned);
-        let found = self.log.wait_for(|log| line(log).is_some());
-        let found = tokio::time::timeout(PATIENCE, found).await;
-        match found {
-            Ok(Ok(log)) => line(&log).unwrap(),
-            _ => panic!("`{text}` was not logged:\n{}", *self.log.borrow()),
-        }
+        let found = async { line(&*self.log.wait_for(|log| line(log).is_some()).await.ok()?) };
+        let found = tokio::time::timeout(PATIENCE, found).await.ok().flatten();
+        found.unwrap_or_else(|| panic!("`{text}` was not logged:\n{}", self.log()))
     }
 
     /// All that was logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.borrow().clone()
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap()
     }
 
     /// The answer to a GET with `headers`.
-    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.send(reqwest::Method::GET, path, headers).await
     }
 
     /// The headers of the answer to a HEAD.
-    pub async fn head(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn head(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.send(reqwest::Method::HEAD, path, headers).await
     }
 
-    pub async fn send(&self, method: reqwest::Method, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = self.http.request(method, format!("{}{path}", self.url)).timeout(PATIENCE);
+    pub(crate) async fn send(&self, method: reqwest::Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.url))
+            .timeout(PATIENCE);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -182,26 +201,37 @@ impl Exporter {
         }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.get_with(path, &[]).await
     }
 
+    /// A scrape of its own, over a connection of its own.
+    pub(crate) fn scrape(&self) -> impl Future<Output = String> + Send + use<> {
+        let request = reqwest::Client::new().get(format!("{}/metrics", self.url));
+        async move { request.send().await.unwrap().text().await.unwrap() }
+    }
+
     /// The metrics page as text.
-    pub async fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         let answer = self.get("/metrics").await;
         assert_eq!(answer.status, 200);
         answer.text
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: &str) {
-        let status = std::process::Command::new("kill").args([signal, &self.pid().to_string()]).status();
+    pub(crate) fn signal(&self, signal: &str) {
+        let status = std::process::Command::new("kill")
+            .args([signal, &self.pid().to_string()])
+            .status();
         assert!(status.unwrap().success());
     }
 
     /// What it came to once it ends.
-    pub async fn finished(mut self) -> Finished {
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+    pub(crate) async fn finished(mut self) -> Finished {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .unwrap()
+            .unwrap();
         self.logging.await.unwrap();
         let mut stdout = String::new();
         self.stdout.read_to_string(&mut stdout).await.unwrap();
@@ -213,20 +243,25 @@ impl Exporter {
     }
 
     /// Stops it and tells what it came to.
-    pub async fn stop(self) -> Finished {
+    pub(crate) async fn stop(self) -> Finished {
         self.signal("-TERM");
         self.finished().await
     }
 }
 
 /// The value of the series that begins with `series`, such as `greenapi_up{id_instance="1"}`; `None` where absent.
-pub fn value(page: &str, series: &str) -> Option<f64> {
-    let mut lines = page.lines().filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+pub(crate) fn value(page: &str, series: &str) -> Option<f64> {
+    let mut lines = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     lines.next().map(|value| value.parse().unwrap())
 }
 
 /// The names and labels of the series of `family` on a page, with their values.
-pub fn series<'a>(page: &'a str, family: &str) -> Vec<&'a str> {
-    let of_family = |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' ']));
+pub(crate) fn series<'a>(page: &'a str, family: &str) -> Vec<&'a str> {
+    let of_family = |line: &&str| {
+        line.strip_prefix(family)
+            .is_some_and(|rest| rest.starts_with(['{', ' ']))
+    };
     page.lines().filter(of_family).collect()
 }

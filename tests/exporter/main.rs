@@ -1,5 +1,12 @@
 //! The real binary against the simulated GREEN-API, seen from outside: HTTP, standard output, logs and exit codes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod commands;
 mod documents;
 mod fetching;

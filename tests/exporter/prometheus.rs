@@ -27,7 +27,10 @@ impl Prometheus {
         );
         std::fs::write(&config, scrape).unwrap();
         // Debian's Prometheus can't tell which port it took, so it is given one that was free a moment ago.
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let mut child = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
@@ -75,7 +78,9 @@ impl Prometheus {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, result).await.unwrap_or_else(|_| panic!("no result: {query}"))
+        tokio::time::timeout(PATIENCE, result)
+            .await
+            .unwrap_or_else(|_| panic!("no result: {query}"))
     }
 }
 
@@ -85,12 +90,16 @@ async fn check(flags: &[&str]) {
     let target = exporter.url.strip_prefix("http://").unwrap();
     let prometheus = Prometheus::start(target, flags).await;
     prometheus.query("up{job=\"greenapi\"} == 1").await;
-    let statuses = prometheus.query("sum by (id_instance) (greenapi_journal_statuses) > 0").await;
+    let statuses = prometheus
+        .query("sum by (id_instance) (greenapi_journal_statuses) > 0")
+        .await;
     assert_eq!(statuses[0]["metric"]["id_instance"], id(0).to_string());
     let forbidden = prometheus.query("greenapi_forbidden == 1").await;
     assert_eq!(forbidden[0]["metric"]["id_instance"], id(1).to_string());
     // It knows types and help only where it understood the whole page.
-    let metadata = prometheus.api("targets/metadata", &[("metric", "greenapi_journal_statuses")]).await;
+    let metadata = prometheus
+        .api("targets/metadata", &[("metric", "greenapi_journal_statuses")])
+        .await;
     assert_eq!(metadata["data"][0]["type"], "gauge", "{metadata}");
 }
 

@@ -16,15 +16,22 @@ async fn ten_parallel_scrapes_make_one_request_per_instance() {
     let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 0s"), &[]).await;
     let release = async {
         for index in 0..2 {
-            simulator.arrived(id(index), Method::GetOutgoingStatuses, 1).await.unwrap();
+            simulator
+                .arrived(id(index), Method::GetOutgoingStatuses, 1)
+                .await
+                .unwrap();
             simulator.set_behaviour(id(index), Behaviour::Healthy).unwrap();
         }
     };
-    let scrape = || exporter.metrics();
-    let (a, b, c, d, e, f, g, h, i, j, ()) = tokio::join!(
-        scrape(), scrape(), scrape(), scrape(), scrape(), scrape(), scrape(), scrape(), scrape(), scrape(), release
-    );
-    for page in [a, b, c, d, e, f, g, h, i, j] {
+    let mut pages = Vec::new();
+    tokio::join!(release, async {
+        let mut scrapes: tokio::task::JoinSet<String> = (0..10).map(|_| exporter.scrape()).collect();
+        while let Some(page) = scrapes.join_next().await {
+            pages.push(page.unwrap());
+        }
+    });
+    assert_eq!(pages.len(), 10);
+    for page in pages {
         assert_eq!((up(&page, 0), up(&page, 1)), (Some(1.0), Some(1.0)));
     }
     for index in 0..2 {
@@ -39,7 +46,10 @@ async fn a_hung_instance_leaves_the_others_complete_and_the_scrape_under_its_dea
     let (simulator, url) = simulate(&behaviours);
     let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
     let begun = Instant::now();
-    let page = exporter.get_with("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "3")]).await.text;
+    let page = exporter
+        .get_with("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "3")])
+        .await
+        .text;
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     for index in (0..51).filter(|index| *index != 20) {
         assert_eq!(up(&page, index), Some(1.0), "instance {index}");
@@ -71,7 +81,10 @@ async fn a_scraper_that_hangs_up_cancels_nothing_for_the_others() {
 async fn a_late_answer_is_served_to_the_next_scrape() {
     let (simulator, url) = simulate(&[Behaviour::Held]);
     let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
-    let page = exporter.get_with("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "0.6")]).await.text;
+    let page = exporter
+        .get_with("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "0.6")])
+        .await
+        .text;
     assert_eq!(up(&page, 0), Some(0.0));
     simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
     assert_eq!(up(&exporter.metrics().await, 0), Some(1.0));
@@ -107,7 +120,12 @@ async fn a_label_set_once_seen_stays_at_zero_and_a_failure_removes_all() {
     };
     let empty = scrape_after_change(Behaviour::Empty).await;
     let after = series(&empty, "greenapi_journal_statuses");
-    let labels = |lines: &[&str]| lines.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
+    let labels = |lines: &[&str]| {
+        lines
+            .iter()
+            .map(|line| line.split(' ').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(labels(&before), labels(&after));
     assert!(after.iter().all(|line| line.ends_with(" 0")), "{after:?}");
     let failed = scrape_after_change(Behaviour::ServerError).await;
@@ -120,22 +138,35 @@ async fn optional_collectors_show_what_they_found() {
     let collectors = "collectors: [outgoing, incoming, state, settings, statistic, contacts, queue]";
     let exporter = Exporter::start(&config(&simulator, &url, collectors), &[]).await;
     let page = exporter.metrics().await;
-    let of = |family: &str, index: u64, labels: &str| value(&page, &format!("{family}{{id_instance=\"{}\",{labels}}}", id(index)));
+    let of = |family: &str, index: u64, labels: &str| {
+        value(&page, &format!("{family}{{id_instance=\"{}\",{labels}}}", id(index)))
+    };
     for collector in ["incoming", "state", "settings", "contacts", "queue"] {
         let labels = format!("collector=\"{collector}\"");
         assert_eq!(of("greenapi_collector_success", 0, &labels), Some(1.0), "{collector}");
-        assert!(of("greenapi_collector_duration_seconds", 0, &labels) > Some(0.0), "{collector}");
+        assert!(
+            of("greenapi_collector_duration_seconds", 0, &labels) > Some(0.0),
+            "{collector}"
+        );
     }
     assert_eq!(of("greenapi_instance_state", 0, "state=\"authorized\""), Some(1.0));
     assert_eq!(of("greenapi_instance_state", 0, "state=\"notAuthorized\""), Some(0.0));
     assert_eq!(of("greenapi_instance_state", 1, "state=\"notAuthorized\""), Some(1.0));
-    assert_eq!(of("greenapi_setting_enabled", 0, "setting=\"outgoing_webhook\""), Some(1.0));
+    assert_eq!(
+        of("greenapi_setting_enabled", 0, "setting=\"outgoing_webhook\""),
+        Some(1.0)
+    );
     assert!(of("greenapi_contacts", 0, "type=\"user\",named=\"true\"") > Some(0.0));
     assert!(value(&page, &format!("greenapi_queued_messages{{id_instance=\"{}\"}}", id(0))).is_some());
     assert!(!series(&page, "greenapi_incoming_journal_statuses").is_empty());
     // Nobody waits for the recipients of every status; they fill up behind the scenes, one status a second.
     simulator.arrived(id(0), Method::GetStatusStatistic, 1).await.unwrap();
-    for method in [Method::GetStateInstance, Method::GetSettings, Method::GetContacts, Method::GetMessagesCount] {
+    for method in [
+        Method::GetStateInstance,
+        Method::GetSettings,
+        Method::GetContacts,
+        Method::GetMessagesCount,
+    ] {
         assert_eq!(simulator.requests(id(0), method).unwrap(), 1, "{method:?}");
     }
 }

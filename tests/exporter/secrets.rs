@@ -1,5 +1,7 @@
 //! Tokens, phone numbers and texts stay in: through every result there is, in everything that comes out.
 
+use std::fmt::Write;
+
 use greenapi_exporter::simulator::{Behaviour, Method};
 
 use crate::harness::{Exporter, config, id, simulate};
@@ -15,9 +17,17 @@ async fn no_token_phone_number_or_text_is_ever_shown_whatever_fails() {
         let exporter = Exporter::start(&config(&simulator, &url, defaults), &flags).await;
         let mut shown = String::new();
         let probe = format!("/probe?target={}", id(0));
-        for path in ["/metrics", &probe, "/probe?target=nobody", "/", "/config", "/-/ready", "/nothing"] {
+        for path in [
+            "/metrics",
+            &probe,
+            "/probe?target=nobody",
+            "/",
+            "/config",
+            "/-/ready",
+            "/nothing",
+        ] {
             let answer = exporter.get(path).await;
-            shown.push_str(&format!("{:?}\n{}\n", answer.headers, answer.text));
+            writeln!(shown, "{:?}\n{}", answer.headers, answer.text).unwrap();
         }
         simulator.arrived(id(0), Method::GetStatusStatistic, 1).await.unwrap();
         let finished = exporter.stop().await;

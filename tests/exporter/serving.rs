@@ -21,7 +21,11 @@ async fn every_format_is_negotiated_with_its_full_content_type() {
         assert_eq!(answer.headers["vary"], "Accept, Accept-Encoding");
     };
     check("*/*", "text/plain; version=0.0.4; charset=utf-8").await;
-    check("text/plain;version=0.0.4;q=0.5", "text/plain; version=0.0.4; charset=utf-8").await;
+    check(
+        "text/plain;version=0.0.4;q=0.5",
+        "text/plain; version=0.0.4; charset=utf-8",
+    )
+    .await;
     check(
         "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
         "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -46,14 +50,23 @@ async fn a_probe_shows_one_instance_by_id_or_name_and_nothing_of_the_exporter() 
     let page = exporter.get(&format!("/probe?target={}", id(1))).await;
     assert_eq!(page.status, 200);
     assert_eq!(series(&page.text, "greenapi_up").len(), 1);
-    assert_eq!(value(&page.text, &format!("greenapi_up{{id_instance=\"{}\"}}", id(1))), Some(1.0));
+    assert_eq!(
+        value(&page.text, &format!("greenapi_up{{id_instance=\"{}\"}}", id(1))),
+        Some(1.0)
+    );
     assert!(!page.text.contains("greenapi_exporter_") && !page.text.contains("process_"));
 }
 
 #[tokio::test]
 async fn a_probe_without_a_known_target_is_a_bad_request() {
     let exporter = exporter(&[Behaviour::Healthy]).await;
-    for query in ["", "?target=", "?target=nobody", "?target=1&target=2", "?instance=1101000001"] {
+    for query in [
+        "",
+        "?target=",
+        "?target=nobody",
+        "?target=1&target=2",
+        "?instance=1101000001",
+    ] {
         assert_eq!(exporter.get(&format!("/probe{query}")).await.status, 400, "{query}");
     }
 }
@@ -75,7 +88,11 @@ async fn other_methods_and_paths_are_refused() {
     let exporter = exporter(&[Behaviour::Healthy]).await;
     for path in ["/metrics", "/", "/probe", "/config", "/-/healthy", "/-/ready"] {
         let answer = exporter.send(Verb::POST, path, &[]).await;
-        assert_eq!((answer.status, &answer.headers["allow"]), (405, &"GET, HEAD".parse().unwrap()), "{path}");
+        assert_eq!(
+            (answer.status, &answer.headers["allow"]),
+            (405, &"GET, HEAD".parse().unwrap()),
+            "{path}"
+        );
     }
     assert_eq!(exporter.get("/nothing").await.status, 404);
     assert_eq!(exporter.get("/metrics/").await.status, 404);
@@ -109,7 +126,10 @@ async fn instances_of_a_partner_account_are_discovered_and_readiness_waits_for_t
     assert!(unready.text.contains("not been listed"), "{}", unready.text);
     let page = exporter.metrics().await;
     assert_eq!(series(&page, "greenapi_up").len(), 3);
-    assert_eq!(value(&page, &format!("greenapi_forbidden{{id_instance=\"{}\"}}", id(1))), Some(1.0));
+    assert_eq!(
+        value(&page, &format!("greenapi_forbidden{{id_instance=\"{}\"}}", id(1))),
+        Some(1.0)
+    );
     assert_eq!(exporter.get("/-/ready").await.status, 200);
 }
 
@@ -122,7 +142,10 @@ async fn the_page_for_people_shows_states_with_their_reasons() {
     exporter.metrics().await;
     let after = exporter.get("/").await.text;
     assert!(after.contains("1 of 2 up"), "{after}");
-    assert!(after.contains("quota_exceeded") && after.contains("change the tariff"), "{after}");
+    assert!(
+        after.contains("quota_exceeded") && after.contains("change the tariff"),
+        "{after}"
+    );
     assert!(!after.contains("<script"), "{after}");
 }
 
@@ -132,7 +155,10 @@ async fn a_scrape_in_flight_is_finished_before_it_stops() {
     let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
     let address = exporter.url.strip_prefix("http://").unwrap().to_owned();
     let mut scraper = TcpStream::connect(&address).await.unwrap();
-    scraper.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    scraper
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     simulator.arrived(id(0), Method::GetOutgoingStatuses, 1).await.unwrap();
     exporter.signal("-TERM");
     // It takes no new connections before the answer goes out.
@@ -142,7 +168,10 @@ async fn a_scrape_in_flight_is_finished_before_it_stops() {
     let mut answer = String::new();
     scraper.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-    assert_eq!(value(&answer, &format!("greenapi_up{{id_instance=\"{}\"}}", id(0))), Some(1.0));
+    assert_eq!(
+        value(&answer, &format!("greenapi_up{{id_instance=\"{}\"}}", id(0))),
+        Some(1.0)
+    );
     assert_eq!(exporter.finished().await.code, Some(0));
 }
 
