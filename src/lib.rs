@@ -3,6 +3,7 @@ pub mod account;
 pub mod catalogue;
 pub mod clock;
 pub mod collector;
+pub mod exposition;
 pub mod fetch;
 pub mod journal;
 pub mod label;

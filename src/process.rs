@@ -73,7 +73,9 @@ pub fn parse_boot_time(text: &str) -> Option<SystemTime> {
 
 /// Reads an amount of memory, in bytes, in the text of `/proc/self/status`.
 pub fn parse_memory(text: &str, name: &str) -> Option<u64> {
-    let amount = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    let amount = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     let kibibytes: u64 = amount.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }

@@ -1,0 +1,239 @@
+//! The two text formats: Prometheus 0.0.4 and OpenMetrics 1.0.0.
+//!
+//! Both are lines of `name{labels} value`; they differ in the lines about a family and in how a bucket's bound is spelled.
+
+use std::io::{self, Write};
+
+use super::{Page, Sample};
+use crate::catalogue::{Family, MetricType, Number, Value};
+
+/// A text format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Prometheus 0.0.4.
+    Prometheus,
+    /// OpenMetrics 1.0.0.
+    OpenMetrics {
+        /// Whether series tell since when others count.
+        created: bool,
+    },
+}
+
+/// Writes the page to `out`.
+pub(super) fn write(page: &Page, dialect: Dialect, out: &mut impl Write) -> io::Result<()> {
+    let mut blocks = Blocks {
+        block: Vec::with_capacity(2 * BLOCK),
+        written: Ok(()),
+        out,
+    };
+    for family in page.families() {
+        let lines = Lines::new(family, dialect);
+        let mut first = true;
+        page.samples(family, |sample| {
+            if first {
+                lines.head(&mut blocks.block);
+                first = false;
+            }
+            lines.sample(sample, &mut blocks.block);
+            blocks.pass_on(BLOCK);
+        });
+    }
+    if dialect != Dialect::Prometheus {
+        blocks.block.extend_from_slice(b"# EOF\n");
+    }
+    blocks.pass_on(0);
+    blocks.written
+}
+
+/// Bytes gathered before they are passed on: a compressor that is handed single words is slow.
+const BLOCK: usize = 64 * 1024;
+
+/// What is being written, and what came of passing it on.
+struct Blocks<W> {
+    block: Vec<u8>,
+    /// The first error. Samples are handed over by functions that know of no errors, so it waits here for the end.
+    written: io::Result<()>,
+    out: W,
+}
+
+impl<W: Write> Blocks<W> {
+    /// Passes on what was gathered if it is at least `enough`.
+    fn pass_on(&mut self, enough: usize) {
+        if self.block.len() >= enough {
+            if self.written.is_ok() {
+                self.written = self.out.write_all(&self.block);
+            }
+            self.block.clear();
+        }
+    }
+}
+
+/// How the lines of one family are written.
+struct Lines<'a> {
+    family: &'a Family,
+    dialect: Dialect,
+    /// What stands before each label's value, from the end of the value before it; `le` is the last.
+    openings: Vec<String>,
+    /// The values of `le`, for a histogram.
+    bounds: Vec<String>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(family: &'a Family, dialect: Dialect) -> Self {
+        let labels = family.all_labels().into_iter().chain(["le"]);
+        let opening = |(index, label)| {
+            let before = if index == 0 { "{" } else { "\"," };
+            format!("{before}{label}=\"")
+        };
+        let bounds = match family.metric_type {
+            MetricType::Histogram { bounds } => bounds,
+            MetricType::Counter | MetricType::Gauge => &[],
+        };
+        let spelled = |bound: &f64| match dialect {
+            Dialect::Prometheus => spell(*bound),
+            // OpenMetrics compares bounds as texts and wants them to be those of numbers with a point.
+            Dialect::OpenMetrics { .. } => format!("{bound:?}"),
+        };
+        Self {
+            family,
+            dialect,
+            openings: labels.enumerate().map(opening).collect(),
+            bounds: bounds.iter().map(spelled).chain(["+Inf".to_owned()]).collect(),
+        }
+    }
+
+    /// The lines that tell what the family is.
+    fn head(&self, block: &mut Vec<u8>) {
+        let (name, help) = match self.dialect {
+            Dialect::Prometheus => (self.family.name, escaped(self.family.help, "\\\n")),
+            Dialect::OpenMetrics { .. } => (self.family.stem(), escaped(self.family.help, "\\\n\"")),
+        };
+        let metric_type = self.family.metric_type.as_str();
+        block.extend_from_slice(format!("# HELP {name} {help}\n# TYPE {name} {metric_type}\n").as_bytes());
+    }
+
+    /// The lines of one sample.
+    fn sample(&self, sample: Sample<'_>, block: &mut Vec<u8>) {
+        let name = self.family.name;
+        let mut line = |name: &str, suffix: &str, le: Option<&str>, number: Number| {
+            block.extend_from_slice(name.as_bytes());
+            block.extend_from_slice(suffix.as_bytes());
+            self.labels(sample, le, block);
+            push_number(number, block);
+            block.push(b'\n');
+        };
+        match sample.value {
+            Value::Gauge(number) | Value::Counter { total: number, .. } => line(name, "", None, number),
+            Value::Histogram { counts, sum, .. } => {
+                let mut cumulative = 0;
+                for (bound, count) in self.bounds.iter().zip(counts) {
+                    cumulative += count;
+                    line(name, "_bucket", Some(bound), cumulative.into());
+                }
+                line(name, "_sum", None, sum);
+                line(name, "_count", None, cumulative.into());
+            }
+        }
+        if let (Dialect::OpenMetrics { created: true }, Some(created)) = (self.dialect, sample.value.created()) {
+            line(self.family.stem(), "_created", None, created.into());
+        }
+    }
+
+    /// The labels, and the space after them.
+    fn labels(&self, sample: Sample<'_>, le: Option<&str>, block: &mut Vec<u8>) {
+        let mut end: &[u8] = b" ";
+        for (opening, value) in self.openings.iter().zip(sample.label_values().chain(le)) {
+            block.extend_from_slice(opening.as_bytes());
+            push_label_value(value, block);
+            end = b"\"} ";
+        }
+        block.extend_from_slice(end);
+    }
+}
+
+/// Nearly every value can be copied as it stands.
+fn push_label_value(value: &str, block: &mut Vec<u8>) {
+    let special = |byte: u8| matches!(byte, b'\\' | b'\n' | b'"');
+    if value.bytes().any(special) {
+        block.extend_from_slice(escaped(value, "\\\n\"").as_bytes());
+    } else {
+        block.extend_from_slice(value.as_bytes());
+    }
+}
+
+/// Puts a backslash before each of the `special` characters.
+fn escaped(text: &str, special: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if special.contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(if character == '\n' { 'n' } else { character });
+    }
+    escaped
+}
+
+fn push_number(number: Number, block: &mut Vec<u8>) {
+    match number {
+        Number::Integer(integer) => block.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes()),
+        Number::Float(float) => block.extend_from_slice(spell(float).as_bytes()),
+    }
+}
+
+/// The shortest decimal number that is read back as the same double.
+fn spell(float: f64) -> String {
+    if float.is_infinite() {
+        return if float > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    // `Debug` turns to exponents where `Display` would write hundreds of zeros.
+    let mut spelled = format!("{float:?}");
+    if spelled.ends_with(".0") {
+        spelled.truncate(spelled.len() - 2);
+    }
+    spelled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_spelled_as_briefly_as_it_can_be_read_back() {
+        let check = |float: f64, expected: &str| assert_eq!(spell(float), expected);
+        check(0.0, "0");
+        check(0.1, "0.1");
+        check(-2.5, "-2.5");
+        check(86_400.0, "86400");
+        check(1e300, "1e300");
+        check(5e-324, "5e-324");
+        check(f64::INFINITY, "+Inf");
+        check(f64::NEG_INFINITY, "-Inf");
+        check(f64::NAN, "NaN");
+    }
+
+    #[test]
+    fn what_would_end_a_line_or_a_value_is_escaped() {
+        assert_eq!(escaped("a\\b \"c\"\nd é", "\\\n"), "a\\\\b \"c\"\\nd é");
+        assert_eq!(escaped("a\\b \"c\"\nd é", "\\\n\""), "a\\\\b \\\"c\\\"\\nd é");
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_written_is_an_error() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let nothing = crate::snapshot::Snapshot {
+            instances: Vec::new(),
+            exporter: None,
+        };
+        let page = Page::new(&[], nothing.into());
+        let written = write(&page, Dialect::OpenMetrics { created: false }, &mut Full);
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+}
