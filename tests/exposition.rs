@@ -1,0 +1,308 @@
+//! What a page says, in every format: goldens that people and other programs can read, and laws that hold for any page.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test can't do without may end it"
+)]
+
+#[path = "exposition/fixture.rs"]
+mod fixture;
+#[path = "exposition/generated.rs"]
+mod generated;
+#[path = "exposition/reading.rs"]
+mod reading;
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use fixture::HISTOGRAMS;
+use greenapi_exporter::catalogue::FAMILIES;
+use greenapi_exporter::exposition::negotiation::{Format, Version};
+use greenapi_exporter::exposition::{Options, Page, render};
+use greenapi_exporter::snapshot::{Instance, Snapshot};
+use insta::{assert_binary_snapshot, assert_snapshot};
+use prometheus_client::registry::Registry;
+use proptest::prelude::*;
+use reading::{approves, gunzip, messages, of_page, of_protobuf, of_text, spelled};
+
+const OPENMETRICS: Format = Format::OpenMetrics(Version::V1_0_0);
+
+/// The page as bytes, with or without the series that tell since when others count.
+fn written(page: &Page, format: Format, openmetrics_created: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    page.write(format, Options { openmetrics_created }, &mut bytes).unwrap();
+    bytes
+}
+
+/// The page as text, in either text format.
+fn text(page: &Page, format: Format) -> String {
+    String::from_utf8(written(page, format, false)).unwrap()
+}
+
+fn fleet() -> Page {
+    Page::new(&FAMILIES, fixture::snapshot())
+}
+
+fn histograms() -> Page {
+    Page::new(&HISTOGRAMS, fixture::snapshot())
+}
+
+fn promtool_approves(page: &[u8]) {
+    approves("promtool", "promtool", &["check", "metrics"], page);
+}
+
+fn openmetrics_parser_approves(page: &[u8]) {
+    let script = "import sys; from prometheus_client.openmetrics import parser\n\
+                  sys.stdin.reconfigure(encoding='utf-8', newline='\\n')\n\
+                  assert list(parser.text_fd_to_metric_families(sys.stdin))";
+    approves("/usr/bin/python3", "python3-prometheus-client", &["-c", script], page);
+}
+
+#[test]
+fn the_catalogue_is_what_was_agreed_on() {
+    let mut table = String::new();
+    for family in &*FAMILIES {
+        let labels = family.all_labels().join(",");
+        let metric_type = family.metric_type.as_str();
+        writeln!(table, "{} {metric_type} {{{labels}}}\n    {}", family.name, family.help).unwrap();
+    }
+    assert_snapshot!("catalogue", table);
+}
+
+#[test]
+fn the_page_in_prometheus_text_is_one_that_promtool_approves() {
+    let page = written(&fleet(), Format::Text, false);
+    promtool_approves(&page);
+    assert_binary_snapshot!("page_prometheus.txt", page);
+}
+
+#[test]
+fn the_page_in_openmetrics_is_one_that_a_strict_parser_approves() {
+    let page = written(&fleet(), OPENMETRICS, false);
+    openmetrics_parser_approves(&page);
+    assert_binary_snapshot!("page_openmetrics.txt", page);
+}
+
+#[test]
+fn since_when_counters_count_can_be_told_in_openmetrics() {
+    let page = written(&fleet(), OPENMETRICS, true);
+    openmetrics_parser_approves(&page);
+    assert_binary_snapshot!("page_openmetrics_created.txt", page);
+}
+
+#[test]
+fn the_page_in_protobuf_tells_since_when_counters_count() {
+    let page = written(&fleet(), Format::Protobuf, false);
+    assert_snapshot!("page_protobuf", spelled(&page));
+}
+
+#[test]
+fn histograms_are_shown_in_every_format() {
+    let prometheus = written(&histograms(), Format::Text, false);
+    let openmetrics = written(&histograms(), OPENMETRICS, true);
+    promtool_approves(&prometheus);
+    openmetrics_parser_approves(&openmetrics);
+    assert_binary_snapshot!("histograms_prometheus.txt", prometheus);
+    assert_binary_snapshot!("histograms_openmetrics.txt", openmetrics);
+    let protobuf = written(&histograms(), Format::Protobuf, false);
+    assert_snapshot!("histograms_protobuf", spelled(&protobuf));
+}
+
+#[test]
+fn what_is_not_known_is_not_shown() {
+    let check = |instance: Instance, expected: &[&str]| {
+        let snapshot = Snapshot {
+            instances: vec![Arc::new(instance)],
+            exporter: None,
+        };
+        let mut names: Vec<String> = of_page(&Page::new(&FAMILIES, Arc::new(snapshot)))
+            .into_iter()
+            .map(|series| series.name)
+            .collect();
+        names.dedup();
+        assert_eq!(names, expected);
+    };
+    check(
+        fixture::never_fetched(),
+        &[
+            "greenapi_fetches_total",
+            "greenapi_instance_info",
+            "greenapi_malformed_records_total",
+            "greenapi_unknown_values_total",
+        ],
+    );
+    check(
+        fixture::unauthorized(),
+        &[
+            "greenapi_fetch_duration_seconds",
+            "greenapi_fetch_result",
+            "greenapi_fetches_total",
+            "greenapi_forbidden",
+            "greenapi_instance_info",
+            "greenapi_malformed_records_total",
+            "greenapi_unknown_values_total",
+            "greenapi_up",
+        ],
+    );
+    check(
+        fixture::timed_out(),
+        &[
+            "greenapi_fetch_duration_seconds",
+            "greenapi_fetch_result",
+            "greenapi_fetches_total",
+            "greenapi_forbidden",
+            "greenapi_instance_info",
+            "greenapi_last_success_timestamp_seconds",
+            "greenapi_malformed_records_total",
+            "greenapi_unknown_values_total",
+            "greenapi_up",
+        ],
+    );
+}
+
+#[test]
+fn a_page_is_announced_and_compressed_as_the_scraper_prefers() {
+    let check = |accept: Option<&str>, accept_encoding: Option<&str>, headers: (&str, Option<&str>), format: Format| {
+        let rendered = render(fixture::snapshot(), accept, accept_encoding, Options::default()).unwrap();
+        assert_eq!((rendered.content_type, rendered.content_encoding), headers);
+        let body = match headers.1 {
+            Some(_) => gunzip(&rendered.body),
+            None => rendered.body,
+        };
+        assert!(body == written(&fleet(), format, false), "the body of {headers:?}");
+    };
+    check(
+        None,
+        None,
+        ("text/plain; version=0.0.4; charset=utf-8", None),
+        Format::Text,
+    );
+    check(
+        Some("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8"),
+        Some("gzip"),
+        (
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+            Some("gzip"),
+        ),
+        OPENMETRICS,
+    );
+    check(
+        Some("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"),
+        Some("gzip"),
+        (
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+            Some("gzip"),
+        ),
+        Format::Protobuf,
+    );
+}
+
+#[test]
+fn a_large_fleet_is_still_one_message_for_each_family() {
+    let with_id = |id: u64| {
+        let mut instance = fixture::up();
+        instance.account.id = id.into();
+        Arc::new(instance)
+    };
+    let fleet = Snapshot {
+        instances: (1..=1_001).map(with_id).collect(),
+        ..(*fixture::snapshot()).clone()
+    };
+    let page = Page::new(&FAMILIES, Arc::new(fleet));
+    let protobuf = written(&page, Format::Protobuf, false);
+    assert!(of_protobuf(&protobuf) == of_page(&page));
+    let shown = text(&page, Format::Text)
+        .lines()
+        .filter(|line| line.starts_with("# TYPE "))
+        .count();
+    assert_eq!(messages(&protobuf).len(), shown);
+}
+
+#[test]
+fn a_page_of_nothing_is_still_a_page() {
+    let nothing = Snapshot {
+        instances: Vec::new(),
+        exporter: None,
+    };
+    let page = Page::new(&FAMILIES, Arc::new(nothing));
+    assert_eq!(text(&page, Format::Text), "");
+    assert_eq!(text(&page, OPENMETRICS), "# EOF\n");
+    assert_eq!(written(&page, Format::Protobuf, false), b"");
+}
+
+/// A line without its value, and the value as a number: the same number may be spelled in more than one way.
+fn split_value(line: &str) -> (String, Option<f64>) {
+    match line.rsplit_once(' ') {
+        Some((series, value)) if !line.starts_with('#') => (series.to_owned(), Some(value.parse().unwrap())),
+        _ => (line.to_owned(), None),
+    }
+}
+
+/// What prometheus-client's own encoder makes of the same page.
+fn oracle(page: &Page) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(page.clone()));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    text
+}
+
+proptest! {
+    #[test]
+    fn openmetrics_is_line_by_line_that_of_the_official_client(snapshot in generated::snapshot()) {
+        let page = Page::new(&FAMILIES, snapshot);
+        let (ours, theirs) = (text(&page, OPENMETRICS), oracle(&page));
+        prop_assert_eq!(
+            ours.lines().map(split_value).collect::<Vec<_>>(),
+            theirs.lines().map(split_value).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn histograms_are_those_of_the_official_client_in_another_order(snapshot in generated::snapshot()) {
+        // It writes the sum first and `le` as the first label; a metric's lines and labels have no order of their own.
+        let sorted = |text: String| {
+            let mut series = of_text(&text);
+            for series in &mut series {
+                series.labels.sort();
+            }
+            series.sort_by_key(|series| format!("{series:?}"));
+            series
+        };
+        let page = Page::new(&HISTOGRAMS, snapshot);
+        prop_assert_eq!(sorted(text(&page, OPENMETRICS)), sorted(oracle(&page)));
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read_back(snapshot in generated::snapshot()) {
+        let page = Page::new(&FAMILIES, snapshot);
+        let series = of_page(&page);
+        prop_assert_eq!(&of_text(&text(&page, Format::Text)), &series);
+        prop_assert_eq!(&of_text(&text(&page, OPENMETRICS)), &series);
+        prop_assert_eq!(&of_protobuf(&written(&page, Format::Protobuf, false)), &series);
+    }
+
+    #[test]
+    fn histograms_are_read_back_too(snapshot in generated::snapshot()) {
+        let page = Page::new(&HISTOGRAMS, snapshot);
+        let series = of_page(&page);
+        prop_assert_eq!(&of_text(&text(&page, Format::Text)), &series);
+        prop_assert_eq!(&of_protobuf(&written(&page, Format::Protobuf, false)), &series);
+    }
+
+    #[test]
+    fn series_come_in_the_order_of_their_labels_and_only_once(snapshot in generated::snapshot()) {
+        let page = Page::new(&FAMILIES, snapshot);
+        for family in page.families() {
+            let mut previous: Option<(Option<u64>, Vec<String>)> = None;
+            page.samples(family, |sample| {
+                let id = sample.id_instance.map(|id| id.parse().unwrap());
+                let labels = sample.labels.iter().map(|value| (*value).to_owned()).collect();
+                let present = Some((id, labels));
+                assert!(previous < present, "{}: {previous:?}, then {present:?}", family.name);
+                previous = present;
+            });
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! A small fleet made by hand, in which everything that can happen to an instance has happened to one.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use greenapi_exporter::account::{Account, InstanceId};
+use greenapi_exporter::catalogue::{Family, MetricType, Number, Read, Value};
+use greenapi_exporter::collector::{Collected, ContactType, Run, Setting, StateInstance};
+use greenapi_exporter::fetch::FetchResult;
+use greenapi_exporter::journal::{Audience, Kind, SendByApi, StatusMessage, Tally, TypeMessage};
+use greenapi_exporter::snapshot::{Build, Counters, Exporter, Fetch, HttpRequests, Instance, Process, Snapshot};
+
+/// The time at which the exporter of the fixture started, and `milliseconds` later.
+fn after_start(milliseconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_400_000_000 + milliseconds)
+}
+
+/// The fleet and the exporter.
+pub(crate) fn snapshot() -> Arc<Snapshot> {
+    Arc::new(Snapshot {
+        instances: vec![up(), forbidden(), unauthorized(), timed_out(), never_fetched()]
+            .into_iter()
+            .map(Arc::new)
+            .collect(),
+        exporter: Some(exporter()),
+    })
+}
+
+/// An instance of which nothing is known.
+pub(crate) fn never_fetched() -> Instance {
+    instance(7_103_000_005, "never fetched")
+}
+
+/// An instance whose journal was read, and of which all optional collectors but one found something out.
+pub(crate) fn up() -> Instance {
+    let mut counters = Counters::default();
+    (0..41).for_each(|_| counters.count_fetch(FetchResult::Ok));
+    counters.count_fetch(FetchResult::RateLimited);
+    counters.malformed_records = 3;
+    counters.unknown_type_messages = 2;
+    let labels = |status_message, type_message, send_by_api, audience| {
+        let kind = Kind {
+            type_message,
+            send_by_api,
+            audience,
+        };
+        (status_message, kind)
+    };
+    Instance {
+        latest: Some(fetch(FetchResult::Ok, 187)),
+        last_success: Some(after_start(61_250)),
+        tally: Tally {
+            counts: vec![
+                (
+                    labels(
+                        StatusMessage::Pending,
+                        TypeMessage::Other,
+                        SendByApi::False,
+                        Audience::UpTo10,
+                    ),
+                    0,
+                ),
+                (
+                    labels(
+                        StatusMessage::Pending,
+                        TypeMessage::Video,
+                        SendByApi::True,
+                        Audience::Over100,
+                    ),
+                    1,
+                ),
+                (
+                    labels(
+                        StatusMessage::Read,
+                        TypeMessage::ExtendedText,
+                        SendByApi::True,
+                        Audience::Everyone,
+                    ),
+                    17,
+                ),
+            ],
+            newest: Some(1_795_399_990),
+            oldest_pending: Some(1_795_313_600),
+        },
+        counters,
+        collected: Collected {
+            incoming: Some(found([(TypeMessage::Text, 4), (TypeMessage::Image, 9)].into(), 80)),
+            state: Some(found(StateInstance::Authorized, 45)),
+            settings: Some(found(
+                [
+                    (Setting::OutgoingWebhook, true),
+                    (Setting::OutgoingApiMessageWebhook, false),
+                ]
+                .into(),
+                50,
+            )),
+            statistic: Some(found(
+                [(StatusMessage::Delivered, 120), (StatusMessage::Read, 77)].into(),
+                900,
+            )),
+            contacts: Some(Run {
+                found: None,
+                duration: Duration::from_secs(10),
+            }),
+            queue: Some(found(0, 30)),
+        },
+        ..instance(1_101_000_001, "shop")
+    }
+}
+
+/// An instance without access, whose name needs escaping.
+pub(crate) fn forbidden() -> Instance {
+    Instance {
+        latest: Some(fetch(FetchResult::Forbidden, 95)),
+        collected: Collected {
+            contacts: Some(found(
+                [
+                    ((ContactType::User, true), 250),
+                    ((ContactType::User, false), 31),
+                    ((ContactType::Group, true), 12),
+                ]
+                .into(),
+                2_000,
+            )),
+            ..Collected::default()
+        },
+        ..instance(1_101_000_002, "Ольга \"VIP\" C:\\shop\n2nd line")
+    }
+}
+
+/// An instance whose token is wrong.
+pub(crate) fn unauthorized() -> Instance {
+    Instance {
+        latest: Some(fetch(FetchResult::Unauthorized, 88)),
+        ..instance(7_103_000_003, "wrong token")
+    }
+}
+
+/// An instance that was up until its latest fetch.
+pub(crate) fn timed_out() -> Instance {
+    let mut was_up = up();
+    was_up.account = instance(7_103_000_004, "slow").account;
+    was_up.collected = Collected::default();
+    was_up.overdue(Duration::from_millis(9_500))
+}
+
+fn instance(id: u64, name: &str) -> Instance {
+    let account = Account {
+        id: InstanceId::from(id),
+        name: name.into(),
+    };
+    Instance::new(account, Duration::from_hours(24), after_start(1_500))
+}
+
+fn fetch(result: FetchResult, milliseconds: u64) -> Fetch {
+    let duration = Duration::from_millis(milliseconds);
+    Fetch { result, duration }
+}
+
+fn found<T>(found: T, milliseconds: u64) -> Run<T> {
+    Run {
+        found: Some(found),
+        duration: Duration::from_millis(milliseconds),
+    }
+}
+
+fn exporter() -> Exporter {
+    Exporter {
+        started: after_start(1_000),
+        build: Build {
+            version: "0.1.0",
+            revision: "unknown",
+            rustc: "1.95.0",
+        },
+        config_last_reload_successful: false,
+        config_last_reload_success: after_start(1_125),
+        http_requests: vec![
+            HttpRequests {
+                handler: "/metrics",
+                code: 200,
+                count: 61,
+            },
+            HttpRequests {
+                handler: "/probe",
+                code: 400,
+                count: 1,
+            },
+        ],
+        process: Process {
+            cpu_seconds: Some(2.75),
+            open_fds: Some(12),
+            max_fds: Some(524_288),
+            virtual_memory_bytes: Some(18_874_368),
+            virtual_memory_max_bytes: None,
+            resident_memory_bytes: Some(6_291_456),
+            start_time: Some(after_start(990)),
+            network_receive_bytes: Some(123_456_789),
+            network_transmit_bytes: Some(9_876_543),
+        },
+    }
+}
+
+/// Families of what no family of the catalogue has yet: histograms, and a counter of parts.
+pub(crate) static HISTOGRAMS: [Family; 3] = [
+    Family {
+        name: "test_delay_seconds",
+        metric_type: MetricType::Histogram {
+            bounds: &[0.25, 1.0, 15.0, 86_400.0],
+        },
+        help: "A histogram with labels and a known beginning.",
+        labels: &["name"],
+        read: Read::Instance(|instance, samples| {
+            let histogram = Value::Histogram {
+                counts: &[1, 0, instance.counters.malformed_records, 0, 4],
+                sum: Number::Float(345_678.5),
+                created: Some(instance.created),
+            };
+            samples(&[&instance.account.name], histogram);
+        }),
+    },
+    Family {
+        name: "test_participants",
+        metric_type: MetricType::Histogram { bounds: &[1.0, 5.0] },
+        help: "A histogram without labels, of an unknown beginning.",
+        labels: &[],
+        read: Read::Exporter(|_, _, samples| {
+            let histogram = Value::Histogram {
+                counts: &[0, 0, 0],
+                sum: Number::Integer(0),
+                created: None,
+            };
+            samples(&[], histogram);
+        }),
+    },
+    Family {
+        name: "test_seconds_total",
+        metric_type: MetricType::Counter,
+        help: "A counter of parts.",
+        labels: &[],
+        read: Read::Exporter(|exporter, _, samples| {
+            let counter = Value::Counter {
+                total: Number::Float(0.1),
+                created: Some(exporter.started),
+            };
+            samples(&[], counter);
+        }),
+    },
+];
