@@ -24,7 +24,7 @@ use greenapi_exporter::snapshot::{Instance, Snapshot};
 use insta::{assert_binary_snapshot, assert_snapshot};
 use prometheus_client::registry::Registry;
 use proptest::prelude::*;
-use reading::{approves, gunzip, of_page, of_protobuf, of_text, spelled};
+use reading::{approves, gunzip, messages, of_page, of_protobuf, of_text, spelled};
 
 const OPENMETRICS: Format = Format::OpenMetrics(Version::V1_0_0);
 
@@ -196,6 +196,27 @@ fn a_page_is_announced_and_compressed_as_the_scraper_prefers() {
         ),
         Format::Protobuf,
     );
+}
+
+#[test]
+fn a_large_fleet_is_still_one_message_for_each_family() {
+    let with_id = |id: u64| {
+        let mut instance = fixture::up();
+        instance.account.id = id.into();
+        Arc::new(instance)
+    };
+    let fleet = Snapshot {
+        instances: (1..=1_001).map(with_id).collect(),
+        ..(*fixture::snapshot()).clone()
+    };
+    let page = Page::new(&FAMILIES, Arc::new(fleet));
+    let protobuf = written(&page, Format::Protobuf, false);
+    assert!(of_protobuf(&protobuf) == of_page(&page));
+    let shown = text(&page, Format::Text)
+        .lines()
+        .filter(|line| line.starts_with("# TYPE "))
+        .count();
+    assert_eq!(messages(&protobuf).len(), shown);
 }
 
 #[test]

@@ -8,39 +8,78 @@ use std::slice;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::prometheus_protobuf::encode;
+use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::MetricFamily;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics;
 use prometheus_client::registry::Registry;
 use prost::Message;
 
 use super::{Page, Sample};
-use crate::catalogue::{Family, MetricType, Number, Value};
+use crate::catalogue::{Family, MetricType, Number, Read, Value};
 
 /// Writes the page to `out`.
 pub(super) fn write(page: &Page, out: &mut impl Write) -> io::Result<()> {
     for family in page.families() {
-        // One family at a time: as messages, a page is ten times as large as its bytes.
-        let families = slice::from_ref(family);
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(Page {
-            families,
-            ..page.clone()
-        }));
-        for mut message in encode(&registry).map_err(io::Error::other)? {
-            let mut metrics = message.metric.iter_mut();
-            page.samples(family, |sample| {
-                let start = sample.value.created().map(Into::into);
-                let Some(metric) = metrics.next() else { return };
-                if let Some(counter) = &mut metric.counter {
-                    counter.start_timestamp = start;
-                } else if let Some(histogram) = &mut metric.histogram {
-                    histogram.start_timestamp = start;
-                }
-            });
-            out.write_all(&message.encode_length_delimited_to_vec())?;
+        let mut encoded = Vec::new();
+        for part in parts(page, family) {
+            let Some(mut message) = message(&part, family)? else {
+                continue;
+            };
+            if !encoded.is_empty() {
+                // What the family is has been said.
+                message = MetricFamily {
+                    metric: message.metric,
+                    ..MetricFamily::default()
+                };
+            }
+            message.encode(&mut encoded)?;
+        }
+        if !encoded.is_empty() {
+            let mut length = Vec::new();
+            prost::encode_length_delimiter(encoded.len(), &mut length)?;
+            out.write_all(&length)?;
+            out.write_all(&encoded)?;
         }
     }
     Ok(())
+}
+
+/// The page of one family, in parts of some instances each: as messages, samples take ten times the space of their bytes.
+///
+/// The bytes of two messages, one after the other, are those of one message with the elements of both.
+fn parts(page: &Page, family: &'static Family) -> impl Iterator<Item = Page> {
+    const INSTANCES: usize = 500;
+    let all = page.instances.clone();
+    let starts = match family.read {
+        Read::Instance(_) => all.clone().step_by(INSTANCES),
+        // The exporter is asked only once, however many instances there are.
+        Read::Exporter(_) => (0..1).step_by(1),
+    };
+    starts.map(move |start| Page {
+        families: slice::from_ref(family),
+        instances: start..all.end.min(start + INSTANCES),
+        ..page.clone()
+    })
+}
+
+/// The message of a page of one family; `None` where it has no samples.
+fn message(page: &Page, family: &Family) -> io::Result<Option<MetricFamily>> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(page.clone()));
+    let Some(mut message) = encode(&registry).map_err(io::Error::other)?.pop() else {
+        return Ok(None);
+    };
+    let mut metrics = message.metric.iter_mut();
+    page.samples(family, |sample| {
+        let start = sample.value.created().map(Into::into);
+        let Some(metric) = metrics.next() else { return };
+        if let Some(counter) = &mut metric.counter {
+            counter.start_timestamp = start;
+        } else if let Some(histogram) = &mut metric.histogram {
+            histogram.start_timestamp = start;
+        }
+    });
+    Ok(Some(message))
 }
 
 impl Collector for Page {

@@ -114,31 +114,28 @@ impl<'a> Lines<'a> {
 
     /// The lines of one sample.
     fn sample(&self, sample: Sample<'_>, block: &mut Vec<u8>) {
-        let mut line = |suffix: &str, le: Option<&str>, number: Number| {
-            block.extend_from_slice(self.family.stem().as_bytes());
+        let name = self.family.name;
+        let mut line = |name: &str, suffix: &str, le: Option<&str>, number: Number| {
+            block.extend_from_slice(name.as_bytes());
             block.extend_from_slice(suffix.as_bytes());
             self.labels(sample, le, block);
             push_number(number, block);
             block.push(b'\n');
         };
         match sample.value {
-            Value::Gauge(number) => line("", None, number),
-            Value::Counter { total, .. } => {
-                let suffix = &self.family.name[self.family.stem().len()..];
-                line(suffix, None, total);
-            }
+            Value::Gauge(number) | Value::Counter { total: number, .. } => line(name, "", None, number),
             Value::Histogram { counts, sum, .. } => {
                 let mut cumulative = 0;
                 for (bound, count) in self.bounds.iter().zip(counts) {
                     cumulative += count;
-                    line("_bucket", Some(bound), cumulative.into());
+                    line(name, "_bucket", Some(bound), cumulative.into());
                 }
-                line("_sum", None, sum);
-                line("_count", None, cumulative.into());
+                line(name, "_sum", None, sum);
+                line(name, "_count", None, cumulative.into());
             }
         }
         if let (Dialect::OpenMetrics { created: true }, Some(created)) = (self.dialect, sample.value.created()) {
-            line("_created", None, created.into());
+            line(self.family.stem(), "_created", None, created.into());
         }
     }
 

@@ -68,7 +68,7 @@ fn parse_line(line: &str) -> Series {
 }
 
 /// The messages of a page in the protobuf format.
-fn messages(mut page: &[u8]) -> Vec<model::MetricFamily> {
+pub(crate) fn messages(mut page: &[u8]) -> Vec<model::MetricFamily> {
     let mut messages = Vec::new();
     while !page.is_empty() {
         messages.push(model::MetricFamily::decode_length_delimited(&mut page).unwrap());
