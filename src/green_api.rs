@@ -1,0 +1,3 @@
+//! GREEN-API: how its answers are read.
+
+pub mod wire;

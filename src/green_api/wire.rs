@@ -1,0 +1,593 @@
+//! Reads a journal, the answer of `getOutgoingStatuses` (api.md 1.2), while it streams: no part of it is kept but the status at hand.
+//!
+//! A journal is a JSON array, or `null` for an empty one. Each element is a status, or malformed and only counted:
+//! - It is an object with a nonempty string `idMessage` and a `timestamp` that is a number, or a string of digits, whose integer part
+//!   is from 1 to the end of the year 9999. Milliseconds are therefore refused.
+//! - `statusMessage` and `typeMessage` are unknown if missing, null or empty, and other if they are not a string.
+//! - `sendByApi` is unknown unless it is a boolean.
+//! - Its participants are the elements of the array `participants`, or, if there are none, of the one directly in `extendedTextMessage`.
+//! - Of equal keys the last wins, whatever it holds. Keys and texts are compared unescaped.
+//! - A captured text (`idMessage`, `timestamp`, `statusMessage`, `typeMessage`) or number (`timestamp`) of more than
+//!   [`LONGEST_CAPTURED`] raw bytes is a value of a wrong type, and such a key is an unknown one.
+//!
+//! What is not JSON is refused, just as `serde_json` would refuse it, except for:
+//! - The contents of skipped strings, which are all those but keys and captured texts, and these too where they are too long. Such a
+//!   string only has to end: control characters, bad escapes, lone surrogates and invalid UTF-8 in it are let pass.
+//! - Numbers out of the range of `f64`.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use memchr::memchr;
+
+use crate::journal::{Record, SendByApi, StatusId, StatusMessage, TypeMessage};
+
+/// The fold of a journal: takes its bytes as they come, cut anywhere, and gives its statuses.
+#[derive(Debug, Default)]
+pub struct Fold {
+    state: State,
+    /// What the value at hand, or the next one, is to the journal.
+    role: Role,
+    /// The containers around it, outermost first.
+    open: Vec<Container>,
+    /// The beginning of a captured token that was cut: what it lacks is in the next chunk.
+    scratch: Vec<u8>,
+    draft: Draft,
+    malformed: u64,
+    /// How many bytes came before this chunk, or before the one that was refused.
+    offset: u64,
+}
+
+/// The body is not the JSON of a journal. It says where, and never quotes: a journal holds texts and phone numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a JSON array at byte {offset}")]
+pub struct InvalidJson {
+    /// How many bytes came before the one that can't be there, or before the early end.
+    pub offset: u64,
+}
+
+impl Fold {
+    /// Takes the next bytes. `on_record` gets each status that is complete with them: its `idMessage`, and what is counted.
+    ///
+    /// Once it has failed, it fails for ever.
+    pub fn feed(&mut self, chunk: &[u8], on_record: &mut impl FnMut(&str, Record)) -> Result<(), InvalidJson> {
+        if matches!(self.state, State::Invalid) {
+            return Err(InvalidJson { offset: self.offset });
+        }
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            match self.step(rest, on_record) {
+                Ok(remaining) => rest = remaining,
+                Err(refused) => {
+                    self.state = State::Invalid;
+                    self.offset += (chunk.len() - refused.len()) as u64;
+                    return Err(InvalidJson { offset: self.offset });
+                }
+            }
+        }
+        self.offset += chunk.len() as u64;
+        Ok(())
+    }
+
+    /// The end of the body: how many elements were malformed.
+    pub fn finish(self) -> Result<u64, InvalidJson> {
+        match self.state {
+            State::End => Ok(self.malformed),
+            _ => Err(InvalidJson { offset: self.offset }),
+        }
+    }
+
+    /// Takes some of the bytes: as many as are easily taken at once, so that the state is seldom looked at.
+    fn step<'a>(&mut self, bytes: &'a [u8], on_record: &mut impl FnMut(&str, Record)) -> Step<'a> {
+        match self.state {
+            State::Text { escaped } => return self.text(escaped, bytes),
+            State::Number(number) => return self.number(number, bytes),
+            State::Literal(missing) => return self.literal(missing, bytes),
+            State::Value => return self.value(bytes),
+            State::Key => return self.key(bytes),
+            _ => {}
+        }
+        let bytes = trim_space(bytes);
+        let Some((byte, after)) = bytes.split_first() else {
+            return Ok(bytes);
+        };
+        match (self.state, byte, self.open.last()) {
+            (State::Comma, b',', Some(Container::Array(role))) => {
+                self.role = role.of_element();
+                self.value(after)
+            }
+            (State::Comma, b',', Some(Container::Object(_))) => self.key(after),
+            (State::Comma | State::FirstElement, b']', Some(Container::Array(_)))
+            | (State::Comma | State::FirstKey, b'}', Some(Container::Object(_))) => {
+                self.close(on_record);
+                Ok(after)
+            }
+            (State::FirstElement, ..) => self.value(bytes),
+            (State::FirstKey, ..) => self.key(bytes),
+            (State::Colon, b':', _) => self.value(after),
+            _ => Err(bytes),
+        }
+    }
+
+    /// Goes on to a key, and over it.
+    fn key<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+        self.state = State::Key;
+        self.role = Role::Key;
+        match trim_space(bytes) {
+            [] => Ok(&[]),
+            [b'"', after @ ..] => self.begin_text(after),
+            refused => Err(refused),
+        }
+    }
+
+    /// Goes on to a value, and over it unless it is a container.
+    fn value<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+        self.state = State::Value;
+        let bytes = trim_space(bytes);
+        let Some((&byte, after)) = bytes.split_first() else {
+            return Ok(bytes);
+        };
+        match self.role {
+            Role::Skipped => {}
+            Role::Journal if !matches!(byte, b'[' | b'n') => return Err(bytes),
+            Role::Element if byte != b'{' => self.malformed += 1,
+            role => self.draft.begin(role, byte),
+        }
+        match byte {
+            b'"' => return self.begin_text(after),
+            b'-' | b'0'..=b'9' => return self.number(Number::Start, bytes),
+            b't' => return self.literal(b"true", bytes),
+            b'f' => return self.literal(b"false", bytes),
+            b'n' => return self.literal(b"null", bytes),
+            b'[' | b'{' if self.open.len() == DEEPEST => return Err(bytes),
+            b'[' => {
+                self.open.push(Container::Array(self.role));
+                self.role = self.role.of_element();
+                self.state = State::FirstElement;
+            }
+            b'{' => {
+                self.open.push(Container::Object(self.role));
+                self.state = State::FirstKey;
+            }
+            _ => return Err(bytes),
+        }
+        Ok(after)
+    }
+
+    /// Ends the innermost container, and with it perhaps a status.
+    fn close(&mut self, on_record: &mut impl FnMut(&str, Record)) {
+        if let Some(Container::Object(Role::Element)) = self.open.pop() {
+            match self.draft.record() {
+                Some(record) => on_record(&self.draft.id_message, record),
+                None => self.malformed += 1,
+            }
+        }
+        self.end_value();
+    }
+
+    fn end_value(&mut self) {
+        self.state = if self.open.is_empty() { State::End } else { State::Comma };
+    }
+
+    fn literal<'a>(&mut self, missing: &'static [u8], rest: &'a [u8]) -> Step<'a> {
+        let found = missing
+            .iter()
+            .zip(rest)
+            .take_while(|(wanted, byte)| wanted == byte)
+            .count();
+        let (missing, rest) = (&missing[found..], &rest[found..]);
+        match (missing, rest) {
+            ([], _) => self.end_value(),
+            (_, []) => self.state = State::Literal(missing),
+            _ => return Err(rest),
+        }
+        Ok(rest)
+    }
+
+    fn number<'a>(&mut self, mut number: Number, rest: &'a [u8]) -> Step<'a> {
+        for (length, &byte) in rest.iter().enumerate() {
+            if matches!(number, Number::Integer | Number::Fraction) && byte.is_ascii_digit() {
+                continue;
+            }
+            if let Some(next) = number.next(byte) {
+                number = next;
+                continue;
+            }
+            let (piece, rest) = rest.split_at(length);
+            if !number.is_complete() {
+                return Err(rest);
+            }
+            if self.role == Role::Timestamp {
+                let raw = whole(&mut self.scratch, piece);
+                if raw.len() <= LONGEST_CAPTURED {
+                    self.draft.timestamp = std::str::from_utf8(&raw).ok().and_then(timestamp_of_number);
+                }
+            }
+            self.end_value();
+            return Ok(rest);
+        }
+        if self.role == Role::Timestamp {
+            keep(&mut self.scratch, rest);
+        }
+        self.state = State::Number(number);
+        Ok(&[])
+    }
+
+    /// Begins a string, after its opening quote.
+    fn begin_text<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+        if self.role.is_captured()
+            && let Some(text) = short_plain(bytes)
+        {
+            return self.end_text(Some(text), &bytes[text.len()..]);
+        }
+        self.text(false, bytes)
+    }
+
+    /// Goes on with a string, somewhere after its opening quote.
+    fn text<'a>(&mut self, escaped: bool, bytes: &'a [u8]) -> Step<'a> {
+        let Some(quote) = closing_quote(escaped, bytes) else {
+            if self.role.is_captured() {
+                keep(&mut self.scratch, bytes);
+            }
+            self.state = State::Text {
+                escaped: ends_escaping(&bytes[usize::from(escaped)..]),
+            };
+            return Ok(&[]);
+        };
+        let (piece, bytes) = bytes.split_at(quote);
+        if !self.role.is_captured() {
+            return self.end_text(None, bytes);
+        }
+        let raw = whole(&mut self.scratch, piece);
+        if raw.len() > LONGEST_CAPTURED {
+            return self.end_text(None, bytes);
+        }
+        let text = unescaped(&raw).ok_or(bytes)?;
+        self.end_text(Some(text.as_bytes()), bytes)
+    }
+
+    /// Goes over the closing quote of a string, with its text if that is captured; after a key also over the value.
+    fn end_text<'a>(&mut self, text: Option<&[u8]>, bytes: &'a [u8]) -> Step<'a> {
+        let after = &bytes[1..];
+        if self.role == Role::Key {
+            self.role = match (self.open.last(), text) {
+                (Some(Container::Object(role)), Some(key)) => role.of_member(key),
+                _ => Role::Skipped,
+            };
+            self.state = State::Colon;
+            return match after {
+                [b':', after @ ..] => self.value(after),
+                _ => Ok(after),
+            };
+        }
+        if let Some(text) = text {
+            self.draft.captured(self.role, &String::from_utf8_lossy(text));
+        }
+        self.end_value();
+        Ok(after)
+    }
+}
+
+/// The bytes that remain after a step, or, if the first of them can't be there, those.
+type Step<'a> = Result<&'a [u8], &'a [u8]>;
+
+/// What may come next, or goes on.
+#[derive(Debug, Clone, Copy, Default)]
+enum State {
+    /// A value.
+    #[default]
+    Value,
+    /// The first element of an array, or its end.
+    FirstElement,
+    /// The first key of an object, or its end.
+    FirstKey,
+    /// A key.
+    Key,
+    /// A colon.
+    Colon,
+    /// A comma, or the end of the innermost container.
+    Comma,
+    /// The rest of a string.
+    Text {
+        /// Whether its next byte follows a backslash, and so doesn't end it.
+        escaped: bool,
+    },
+    /// The rest of a number.
+    Number(Number),
+    /// The rest of `true`, `false` or `null`.
+    Literal(&'static [u8]),
+    /// Nothing but white space.
+    End,
+    /// Nothing: the body was refused.
+    Invalid,
+}
+
+/// How far a number has got (RFC 8259, section 6).
+#[derive(Debug, Clone, Copy)]
+enum Number {
+    Start,
+    Minus,
+    Zero,
+    Integer,
+    Point,
+    Fraction,
+    Exponent,
+    ExponentSign,
+    ExponentDigits,
+}
+
+impl Number {
+    /// The number with one more byte; `None` if that doesn't belong to it.
+    fn next(self, byte: u8) -> Option<Self> {
+        Some(match (self, byte) {
+            (Self::Start, b'-') => Self::Minus,
+            (Self::Start | Self::Minus, b'0') => Self::Zero,
+            (Self::Start | Self::Minus | Self::Integer, b'0'..=b'9') => Self::Integer,
+            (Self::Zero | Self::Integer, b'.') => Self::Point,
+            (Self::Point | Self::Fraction, b'0'..=b'9') => Self::Fraction,
+            (Self::Zero | Self::Integer | Self::Fraction, b'e' | b'E') => Self::Exponent,
+            (Self::Exponent, b'+' | b'-') => Self::ExponentSign,
+            (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => Self::ExponentDigits,
+            _ => return None,
+        })
+    }
+
+    fn is_complete(self) -> bool {
+        matches!(self, Self::Zero | Self::Integer | Self::Fraction | Self::ExponentDigits)
+    }
+}
+
+/// An open container, by what it is as a value.
+#[derive(Debug, Clone, Copy)]
+enum Container {
+    Array(Role),
+    Object(Role),
+}
+
+/// What a value, or a key, is to the journal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Role {
+    #[default]
+    Journal,
+    Element,
+    Key,
+    IdMessage,
+    Timestamp,
+    StatusMessage,
+    TypeMessage,
+    SendByApi,
+    Participants,
+    Participant,
+    ExtendedText,
+    TextParticipants,
+    TextParticipant,
+    Skipped,
+}
+
+impl Role {
+    /// What the elements of an array are.
+    fn of_element(self) -> Self {
+        match self {
+            Self::Journal => Self::Element,
+            Self::Participants => Self::Participant,
+            Self::TextParticipants => Self::TextParticipant,
+            _ => Self::Skipped,
+        }
+    }
+
+    /// What a member of an object is, by its key. `None` if that isn't a JSON string.
+    fn of_member(self, key: &[u8]) -> Self {
+        match (self, key) {
+            (Self::Element, b"idMessage") => Self::IdMessage,
+            (Self::Element, b"timestamp") => Self::Timestamp,
+            (Self::Element, b"statusMessage") => Self::StatusMessage,
+            (Self::Element, b"typeMessage") => Self::TypeMessage,
+            (Self::Element, b"sendByApi") => Self::SendByApi,
+            (Self::Element, b"participants") => Self::Participants,
+            (Self::Element, b"extendedTextMessage") => Self::ExtendedText,
+            (Self::ExtendedText, b"participants") => Self::TextParticipants,
+            _ => Self::Skipped,
+        }
+    }
+
+    /// Whether it is kept until it is complete, if it is a string.
+    fn is_captured(self) -> bool {
+        matches!(
+            self,
+            Self::Key | Self::IdMessage | Self::Timestamp | Self::StatusMessage | Self::TypeMessage
+        )
+    }
+}
+
+/// The status at hand, as far as it is known.
+#[derive(Debug, Default)]
+struct Draft {
+    /// Empty unless there is one.
+    id_message: String,
+    /// `None` unless it is usable.
+    timestamp: Option<u64>,
+    status_message: Option<StatusMessage>,
+    type_message: Option<TypeMessage>,
+    send_by_api: Option<SendByApi>,
+    participants: u32,
+    text_participants: u32,
+}
+
+impl Draft {
+    /// Takes the first byte of a value, which tells its type, and forgets what an equal key had said before.
+    fn begin(&mut self, role: Role, byte: u8) {
+        match role {
+            Role::Element => {
+                self.id_message.clear();
+                *self = Self {
+                    id_message: std::mem::take(&mut self.id_message),
+                    ..Self::default()
+                };
+            }
+            Role::IdMessage => self.id_message.clear(),
+            Role::Timestamp => self.timestamp = None,
+            Role::StatusMessage => self.status_message = (byte != b'n').then_some(StatusMessage::Other),
+            Role::TypeMessage => self.type_message = (byte != b'n').then_some(TypeMessage::Other),
+            Role::SendByApi => {
+                self.send_by_api = match byte {
+                    b't' => Some(SendByApi::True),
+                    b'f' => Some(SendByApi::False),
+                    _ => None,
+                }
+            }
+            Role::Participants => self.participants = 0,
+            Role::Participant => self.participants = self.participants.saturating_add(1),
+            Role::ExtendedText | Role::TextParticipants => self.text_participants = 0,
+            Role::TextParticipant => self.text_participants = self.text_participants.saturating_add(1),
+            Role::Journal | Role::Key | Role::Skipped => {}
+        }
+    }
+
+    /// Takes a text that was captured.
+    fn captured(&mut self, role: Role, text: &str) {
+        match role {
+            Role::IdMessage => self.id_message.push_str(text),
+            Role::Timestamp => self.timestamp = timestamp_of_digits(text),
+            Role::StatusMessage => self.status_message = Some(StatusMessage::parse(Some(text))),
+            Role::TypeMessage => self.type_message = Some(TypeMessage::parse(Some(text))),
+            _ => {}
+        }
+    }
+
+    /// The status; `None` if it is malformed.
+    fn record(&self) -> Option<Record> {
+        if self.id_message.is_empty() {
+            return None;
+        }
+        Some(Record {
+            id: StatusId::of(&self.id_message),
+            timestamp: self.timestamp?,
+            participants: if self.participants > 0 {
+                self.participants
+            } else {
+                self.text_participants
+            },
+            status_message: self.status_message.unwrap_or(StatusMessage::Unknown),
+            type_message: self.type_message.unwrap_or(TypeMessage::Unknown),
+            send_by_api: self.send_by_api.unwrap_or(SendByApi::Unknown),
+        })
+    }
+}
+
+/// Keeps a piece of a token, though never more of it than shows that it is too long.
+fn keep(scratch: &mut Vec<u8>, piece: &[u8]) {
+    let room = LONGEST_CAPTURED + 1 - scratch.len();
+    scratch.extend_from_slice(&piece[..piece.len().min(room)]);
+}
+
+/// A whole token, with the pieces of it that were kept.
+fn whole<'a>(scratch: &mut Vec<u8>, last: &'a [u8]) -> Cow<'a, [u8]> {
+    if scratch.is_empty() {
+        return Cow::Borrowed(last);
+    }
+    keep(scratch, last);
+    Cow::Owned(std::mem::take(scratch))
+}
+
+/// The bytes from the first that isn't white space.
+fn trim_space(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\n' | b'\r' | b'\t', after @ ..] = bytes {
+        bytes = after;
+    }
+    bytes
+}
+
+/// Where the quote is that ends a string, if it is in these bytes of it; `escaped` tells whether the first of them is.
+fn closing_quote(escaped: bool, bytes: &[u8]) -> Option<usize> {
+    let mut from = usize::from(escaped);
+    loop {
+        let piece = &bytes[from..];
+        let quote = find_quote(piece)?;
+        if !ends_escaping(&piece[..quote]) {
+            return Some(from + quote);
+        }
+        from += quote + 1;
+    }
+}
+
+/// The text of a string that ends soon and is plain ASCII, as most are.
+fn short_plain(bytes: &[u8]) -> Option<&[u8]> {
+    let length = first_byte(bytes, |word| {
+        let controls = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
+        zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES) | controls | word
+    })?;
+    let (text, after) = bytes.split_at(length);
+    after.starts_with(b"\"").then_some(text)
+}
+
+/// Where the first quote is. Most strings are short: the quote is found before `memchr` would have begun.
+fn find_quote(bytes: &[u8]) -> Option<usize> {
+    first_byte(bytes, |word| zeros(word ^ QUOTES)).or_else(|| memchr(b'"', bytes))
+}
+
+/// Where the first byte is that `highest_bits` marks, among the first 32: eight are looked at at once.
+fn first_byte(bytes: &[u8], highest_bits: impl Fn(u64) -> u64) -> Option<usize> {
+    for (index, word) in bytes.as_chunks::<8>().0.iter().take(4).enumerate() {
+        let marks = highest_bits(u64::from_le_bytes(*word)) & (ONES << 7);
+        if marks != 0 {
+            return Some(8 * index + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    None
+}
+
+/// Marks the first byte that is zero, and perhaps others after it.
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word
+}
+
+/// Whether the byte after these bytes of a string is escaped: an even number of backslashes escape each other.
+fn ends_escaping(bytes: &[u8]) -> bool {
+    bytes.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1
+}
+
+/// The text between the quotes of a JSON string; `None` if it isn't one.
+fn unescaped(raw: &[u8]) -> Option<Cow<'_, str>> {
+    let needs_unescaping = |&byte: &u8| byte == b'\\' || byte < b' ';
+    if raw.iter().fold(false, |any, byte| any | needs_unescaping(byte)) {
+        let quoted = [b"\"", raw, b"\""].concat();
+        return serde_json::from_slice(&quoted).ok().map(Cow::Owned);
+    }
+    std::str::from_utf8(raw).ok().map(Cow::Borrowed)
+}
+
+fn timestamp_of_number(number: &str) -> Option<u64> {
+    let seconds = if let Ok(seconds) = number.parse() {
+        seconds
+    } else if number.contains(['e', 'E']) {
+        Duration::try_from_secs_f64(number.parse::<f64>().ok()?.trunc())
+            .ok()?
+            .as_secs()
+    } else {
+        number.split('.').next()?.parse().ok()?
+    };
+    in_range(seconds)
+}
+
+fn timestamp_of_digits(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text)?;
+    in_range(digits.parse().ok()?)
+}
+
+fn in_range(timestamp: u64) -> Option<u64> {
+    (1..=LATEST_TIMESTAMP).contains(&timestamp).then_some(timestamp)
+}
+
+/// The longest raw form of a key, a captured text or a captured number, in bytes and without quotes.
+pub const LONGEST_CAPTURED: usize = 1024;
+
+/// How many containers may be open at once: `serde_json` refuses the 128th.
+const DEEPEST: usize = 127;
+
+/// The end of the year 9999, in Unix seconds.
+const LATEST_TIMESTAMP: u64 = 253_402_300_799;
+
+/// A byte in each of the eight places of a word.
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
