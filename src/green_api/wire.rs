@@ -127,13 +127,12 @@ impl Fold {
         let Some((&byte, after)) = bytes.split_first() else {
             return Ok(bytes);
         };
-        if self.role == Role::Journal && !matches!(byte, b'[' | b'n') {
-            return Err(bytes);
+        match self.role {
+            Role::Skipped => {}
+            Role::Journal if !matches!(byte, b'[' | b'n') => return Err(bytes),
+            Role::Element if byte != b'{' => self.malformed += 1,
+            role => self.draft.begin(role, byte),
         }
-        if self.role == Role::Element && byte != b'{' {
-            self.malformed += 1;
-        }
-        self.draft.begin(self.role, byte);
         match byte {
             b'"' => return self.begin_text(after),
             b'-' | b'0'..=b'9' => return self.number(Number::Start, bytes),
@@ -187,6 +186,9 @@ impl Fold {
 
     fn number<'a>(&mut self, mut number: Number, rest: &'a [u8]) -> Step<'a> {
         for (length, &byte) in rest.iter().enumerate() {
+            if matches!(number, Number::Integer | Number::Fraction) && byte.is_ascii_digit() {
+                continue;
+            }
             if let Some(next) = number.next(byte) {
                 number = next;
                 continue;
@@ -211,7 +213,17 @@ impl Fold {
         Ok(&[])
     }
 
-    /// Goes on with a string, after its opening quote.
+    /// Begins a string, after its opening quote.
+    fn begin_text<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+        if self.role.is_captured()
+            && let Some(text) = short_plain(bytes)
+        {
+            return self.end_text(Some(text), &bytes[text.len()..]);
+        }
+        self.text(false, bytes)
+    }
+
+    /// Goes on with a string, somewhere after its opening quote.
     fn text<'a>(&mut self, escaped: bool, bytes: &'a [u8]) -> Step<'a> {
         let Some(quote) = closing_quote(escaped, bytes) else {
             if self.role.is_captured() {
@@ -249,18 +261,10 @@ impl Fold {
             };
         }
         if let Some(text) = text {
-            self.draft.captured(self.role, text);
+            self.draft.captured(self.role, &String::from_utf8_lossy(text));
         }
         self.end_value();
         Ok(after)
-    }
-
-    /// Begins a string, after its opening quote.
-    fn begin_text<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
-        match short_plain(bytes) {
-            Some(text) => self.end_text(Some(text), &bytes[text.len()..]),
-            None => self.text(false, bytes),
-        }
     }
 }
 
@@ -299,7 +303,7 @@ enum State {
 }
 
 /// How far a number has got (RFC 8259, section 6).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 enum Number {
     Start,
     Minus,
@@ -315,9 +319,6 @@ enum Number {
 impl Number {
     /// The number with one more byte; `None` if that doesn't belong to it.
     fn next(self, byte: u8) -> Option<Self> {
-        if self == Self::Integer && byte.is_ascii_digit() {
-            return Some(self);
-        }
         Some(match (self, byte) {
             (Self::Start, b'-') => Self::Minus,
             (Self::Start | Self::Minus, b'0') => Self::Zero,
@@ -443,13 +444,12 @@ impl Draft {
     }
 
     /// Takes a text that was captured.
-    fn captured(&mut self, role: Role, text: &[u8]) {
-        let text = || str::from_utf8(text).unwrap_or_default();
+    fn captured(&mut self, role: Role, text: &str) {
         match role {
-            Role::IdMessage => self.id_message.push_str(text()),
-            Role::Timestamp => self.timestamp = timestamp_of_digits(text()),
-            Role::StatusMessage => self.status_message = Some(StatusMessage::parse(Some(text()))),
-            Role::TypeMessage => self.type_message = Some(TypeMessage::parse(Some(text()))),
+            Role::IdMessage => self.id_message.push_str(text),
+            Role::Timestamp => self.timestamp = timestamp_of_digits(text),
+            Role::StatusMessage => self.status_message = Some(StatusMessage::parse(Some(text))),
+            Role::TypeMessage => self.type_message = Some(TypeMessage::parse(Some(text))),
             _ => {}
         }
     }
@@ -502,7 +502,7 @@ fn closing_quote(escaped: bool, bytes: &[u8]) -> Option<usize> {
     let mut from = usize::from(escaped);
     loop {
         let piece = &bytes[from..];
-        let quote = memchr(b'"', piece)?;
+        let quote = find_quote(piece)?;
         if !ends_escaping(&piece[..quote]) {
             return Some(from + quote);
         }
@@ -510,24 +510,35 @@ fn closing_quote(escaped: bool, bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The text of a string that ends soon and is plain ASCII, as most are. Eight bytes are looked at at once.
+/// The text of a string that ends soon and is plain ASCII, as most are.
 fn short_plain(bytes: &[u8]) -> Option<&[u8]> {
-    const ONES: u128 = u128::from_ne_bytes([1; 16]);
-    const HIGHS: u128 = ONES << 7;
-    let zeros = |word: u128| word.wrapping_sub(ONES) & !word;
-    for (index, word) in bytes.as_chunks::<16>().0.iter().take(2).enumerate() {
-        let word = u128::from_le_bytes(*word);
-        let quotes = zeros(word ^ (ONES * u128::from(b'"')));
-        let backslashes = zeros(word ^ (ONES * u128::from(b'\\')));
-        let controls = word.wrapping_sub(ONES * u128::from(b' ')) & !word;
-        let special = (quotes | backslashes | controls | word) & HIGHS;
-        if special != 0 {
-            let length = 16 * index + special.trailing_zeros() as usize / 8;
-            let (text, after) = bytes.split_at_checked(length)?;
-            return (after.first() == Some(&b'"')).then_some(text);
+    let length = first_byte(bytes, |word| {
+        let controls = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
+        zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES) | controls | word
+    })?;
+    let (text, after) = bytes.split_at(length);
+    after.starts_with(b"\"").then_some(text)
+}
+
+/// Where the first quote is. Most strings are short: the quote is found before `memchr` would have begun.
+fn find_quote(bytes: &[u8]) -> Option<usize> {
+    first_byte(bytes, |word| zeros(word ^ QUOTES)).or_else(|| memchr(b'"', bytes))
+}
+
+/// Where the first byte is that `highest_bits` marks, among the first 32: eight are looked at at once.
+fn first_byte(bytes: &[u8], highest_bits: impl Fn(u64) -> u64) -> Option<usize> {
+    for (index, word) in bytes.as_chunks::<8>().0.iter().take(4).enumerate() {
+        let marks = highest_bits(u64::from_le_bytes(*word)) & (ONES << 7);
+        if marks != 0 {
+            return Some(8 * index + marks.trailing_zeros() as usize / 8);
         }
     }
     None
+}
+
+/// Marks the first byte that is zero, and perhaps others after it.
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word
 }
 
 /// Whether the byte after these bytes of a string is escaped: an even number of backslashes escape each other.
@@ -575,3 +586,8 @@ const DEEPEST: usize = 127;
 
 /// The end of the year 9999, in Unix seconds.
 const LATEST_TIMESTAMP: u64 = 253_402_300_799;
+
+/// A byte in each of the eight places of a word.
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);

@@ -1,0 +1,911 @@
+//! What the fold of a journal makes of an answer, wherever it is cut; and that it agrees with `serde_json` on what is JSON.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+
+use greenapi_exporter::green_api::wire::{Fold, InvalidJson, LONGEST_CAPTURED};
+use greenapi_exporter::journal::{Journal, Record, SendByApi, StatusId, StatusMessage, TypeMessage};
+use greenapi_exporter::label::LabelValue;
+use proptest::prelude::*;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+#[test]
+fn an_empty_array_and_null_are_empty_journals() {
+    check("[]", "");
+    check("null", "");
+    check(" \r\n\t[ \r\n\t] \r\n\t", "");
+    check(" null ", "");
+}
+
+#[test]
+fn a_text_status_lists_its_participants_in_its_text_and_a_media_status_beside_it() {
+    check(
+        r##"[{"type":"outgoing","idMessage":"BAE5018","timestamp":1710134811,"typeMessage":"extendedTextMessage",
+            "chatId":"70000000001@c.us","textMessage":"hi","extendedTextMessage":{"text":"hi","backgroundColor":"#228B22",
+            "font":"SERIF","participants":["70000000001@c.us","70000000002@c.us"]},"statusMessage":"read","sendByApi":true},
+           {"type":"outgoing","idMessage":"BAE5207","timestamp":1710134814,"typeMessage":"imageMessage",
+            "chatId":"70000000001@c.us","participants":[],"downloadUrl":"https://sw-media.storage.greenapi.net/1/x.jpg",
+            "caption":"c","fileName":"x.jpg","jpegThumbnail":"/9j/2w","mimeType":"image/jpeg","statusMessage":"pending",
+            "sendByApi":false}]"##,
+        "BAE5018 1710134811 read extendedTextMessage true 2; BAE5207 1710134814 pending imageMessage false 0",
+    );
+}
+
+#[test]
+fn a_status_needs_no_more_than_an_id_and_a_timestamp() {
+    check(r#"[{"idMessage":"a","timestamp":1}]"#, "a 1 unknown unknown unknown 0");
+}
+
+#[test]
+fn elements_that_are_not_objects_are_malformed() {
+    check(
+        r#"[1,"a",true,false,null,[],[{"idMessage":"a","timestamp":1}],{}]"#,
+        "malformed 8",
+    );
+}
+
+#[test]
+fn a_status_without_a_nonempty_text_as_its_id_is_malformed() {
+    for id in [r#""""#, "1", "null", "true", "{}", r#"["a"]"#, r#"{"idMessage":"a"}"#] {
+        check(format!(r#"[{{"idMessage":{id},"timestamp":1}}]"#), "malformed 1");
+    }
+    check(r#"[{"timestamp":1}]"#, "malformed 1");
+}
+
+#[test]
+fn an_id_may_be_escaped() {
+    check(
+        r#"[{"idMessage":"\u0042AE\t\ud83d\ude00","timestamp":1}]"#,
+        "BAE\t😀 1 unknown unknown unknown 0",
+    );
+    check(r#"[{"idMessage":"Я","timestamp":1}]"#, "Я 1 unknown unknown unknown 0");
+    check(
+        r#"[{"idMessage":"a \"b\" \\","timestamp":1}]"#,
+        "a \"b\" \\ 1 unknown unknown unknown 0",
+    );
+}
+
+#[test]
+fn an_id_may_be_1024_bytes_long_before_unescaping() {
+    let longest = "a".repeat(LONGEST_CAPTURED);
+    check(
+        format!(r#"[{{"idMessage":"{longest}","timestamp":1}}]"#),
+        &format!("{longest} 1 unknown unknown unknown 0"),
+    );
+    check(
+        format!(r#"[{{"idMessage":"{longest}a","timestamp":1}}]"#),
+        "malformed 1",
+    );
+    let escaped = format!("{}aaaa", r"\u0041".repeat(170));
+    let text = format!("{}aaaa", "A".repeat(170));
+    check(
+        format!(r#"[{{"idMessage":"{escaped}","timestamp":1}}]"#),
+        &format!("{text} 1 unknown unknown unknown 0"),
+    );
+    check(
+        format!(r#"[{{"idMessage":"{escaped}a","timestamp":1}}]"#),
+        "malformed 1",
+    );
+}
+
+#[test]
+fn a_timestamp_is_the_integer_part_of_a_number() {
+    for (number, timestamp) in [
+        ("1", 1_u64),
+        ("1710134811", 1_710_134_811),
+        ("1710134811.9999", 1_710_134_811),
+        ("1.999999999999999999999999999999", 1),
+        ("1.7101348119e9", 1_710_134_811),
+        ("17101348119E-1", 1_710_134_811),
+        ("1e+2", 100),
+        ("253402300799", 253_402_300_799),
+        ("253402300799.9", 253_402_300_799),
+        (r#""1710134811""#, 1_710_134_811),
+        (r#""0001710134811""#, 1_710_134_811),
+        (r#""\u0031""#, 1),
+    ] {
+        check(
+            format!(r#"[{{"idMessage":"a","timestamp":{number}}}]"#),
+            &format!("a {timestamp} unknown unknown unknown 0"),
+        );
+    }
+}
+
+#[test]
+fn a_timestamp_outside_of_the_years_1970_to_9999_makes_a_status_malformed() {
+    for number in [
+        "0",
+        "-0",
+        "-1",
+        "0.999",
+        "-1.5",
+        "1e-1",
+        "-1e3",
+        "253402300800",
+        "1710134811000",
+        "1e300",
+        "18446744073709551616",
+        "99999999999999999999999999",
+    ] {
+        check(format!(r#"[{{"idMessage":"a","timestamp":{number}}}]"#), "malformed 1");
+    }
+}
+
+#[test]
+fn a_timestamp_that_is_not_a_number_or_digits_makes_a_status_malformed() {
+    for value in [
+        "null",
+        "true",
+        "[1]",
+        "{}",
+        r#""""#,
+        r#""+1""#,
+        r#""-1""#,
+        r#"" 1""#,
+        r#""1.0""#,
+        r#""1e3""#,
+        r#""0""#,
+        r#""١""#,
+        r#""18446744073709551617""#,
+    ] {
+        check(format!(r#"[{{"idMessage":"a","timestamp":{value}}}]"#), "malformed 1");
+    }
+    check(r#"[{"idMessage":"a"}]"#, "malformed 1");
+    for overlong in [format!("1.{}", "0".repeat(1023)), format!("\"{}1\"", "0".repeat(1024))] {
+        check(
+            format!(r#"[{{"idMessage":"a","timestamp":{overlong}}}]"#),
+            "malformed 1",
+        );
+    }
+}
+
+#[test]
+fn a_state_or_type_is_unknown_if_missing_null_or_empty_and_other_if_not_documented() {
+    let overlong = format!("\"{}\"", "a".repeat(LONGEST_CAPTURED + 1));
+    for (value, label) in [
+        ("null", "unknown"),
+        (r#""""#, "unknown"),
+        (r#""failed""#, "other"),
+        (r#""unknown""#, "other"),
+        ("1", "other"),
+        ("true", "other"),
+        ("[]", "other"),
+        (r#"{"a":"read"}"#, "other"),
+        (r#"["read"]"#, "other"),
+        (&overlong, "other"),
+    ] {
+        check(
+            format!(r#"[{{"idMessage":"a","timestamp":1,"statusMessage":{value},"typeMessage":{value}}}]"#),
+            &format!("a 1 {label} {label} unknown 0"),
+        );
+    }
+    check(
+        r#"[{"idMessage":"a","timestamp":1,"statusMessage":"\u0072ead","typeMessage":"\u0069mageMessage"}]"#,
+        "a 1 read imageMessage unknown 0",
+    );
+}
+
+#[test]
+fn where_it_was_published_is_unknown_unless_it_is_a_boolean() {
+    for (value, label) in [
+        ("true", "true"),
+        ("false", "false"),
+        ("null", "unknown"),
+        (r#""true""#, "unknown"),
+        ("1", "unknown"),
+        ("[true]", "unknown"),
+    ] {
+        check(
+            format!(r#"[{{"idMessage":"a","timestamp":1,"sendByApi":{value}}}]"#),
+            &format!("a 1 unknown unknown {label} 0"),
+        );
+    }
+}
+
+#[test]
+fn participants_of_the_status_come_before_those_of_its_text() {
+    for (members, participants) in [
+        (r#""participants":["a","b"]"#, 2),
+        (r#""participants":[1,null,{"a":["b","c"]},["d","e"],"f"]"#, 5),
+        (r#""participants":[[[]]]"#, 1),
+        (r#""extendedTextMessage":{"participants":["a","b"]}"#, 2),
+        (
+            r#""extendedTextMessage":{"participants":[["a","b"],{"participants":["c"]}]}"#,
+            2,
+        ),
+        (
+            r#""participants":["a"],"extendedTextMessage":{"participants":["a","b"]}"#,
+            1,
+        ),
+        (
+            r#""extendedTextMessage":{"participants":["a","b"]},"participants":["a"]"#,
+            1,
+        ),
+        (
+            r#""participants":[],"extendedTextMessage":{"participants":["a","b"]}"#,
+            2,
+        ),
+        (
+            r#""participants":null,"extendedTextMessage":{"participants":["a","b"]}"#,
+            2,
+        ),
+        (
+            r#""participants":"a","extendedTextMessage":{"participants":["a","b"]}"#,
+            2,
+        ),
+        (
+            r#""participants":{"a":1},"extendedTextMessage":{"participants":["a","b"]}"#,
+            2,
+        ),
+        (r#""participants":null,"extendedTextMessage":null"#, 0),
+        (r#""extendedTextMessage":["participants",["a"]]"#, 0),
+        (r#""extendedTextMessage":{"x":{"participants":["a"]}}"#, 0),
+        (r#""extendedTextMessage":{"participants":{"participants":["a"]}}"#, 0),
+        (r#""x":{"extendedTextMessage":{"participants":["a"]}}"#, 0),
+    ] {
+        check(
+            format!(r#"[{{"idMessage":"a","timestamp":1,{members}}}]"#),
+            &format!("a 1 unknown unknown unknown {participants}"),
+        );
+    }
+}
+
+#[test]
+fn of_equal_keys_the_last_wins_whatever_it_holds() {
+    for (members, status) in [
+        (r#""idMessage":"b""#, "b 1 read imageMessage true 2"),
+        (r#""idMessage":null"#, "malformed 1"),
+        (r#""idMessage":["b"]"#, "malformed 1"),
+        (r#""timestamp":2"#, "a 2 read imageMessage true 2"),
+        (r#""timestamp":"x""#, "malformed 1"),
+        (r#""timestamp":{}"#, "malformed 1"),
+        (
+            r#""statusMessage":"sent","typeMessage":null"#,
+            "a 1 sent unknown true 2",
+        ),
+        (r#""statusMessage":{},"typeMessage":"""#, "a 1 other unknown true 2"),
+        (r#""sendByApi":"true""#, "a 1 read imageMessage unknown 2"),
+        (r#""participants":["c"]"#, "a 1 read imageMessage true 1"),
+        (r#""participants":null"#, "a 1 read imageMessage true 3"),
+        (
+            r#""participants":[],"extendedTextMessage":{"participants":["a"]}"#,
+            "a 1 read imageMessage true 1",
+        ),
+        (
+            r#""participants":[],"extendedTextMessage":{}"#,
+            "a 1 read imageMessage true 0",
+        ),
+        (
+            r#""participants":[],"extendedTextMessage":7"#,
+            "a 1 read imageMessage true 0",
+        ),
+        (
+            r#""participants":[],"extendedTextMessage":{"participants":["a"],"participants":1}"#,
+            "a 1 read imageMessage true 0",
+        ),
+        (r#""i\u0064Message":"b""#, "b 1 read imageMessage true 2"),
+    ] {
+        let first = r#""idMessage":"a","timestamp":1,"statusMessage":"read","typeMessage":"imageMessage","sendByApi":true,
+            "participants":["a","b"],"extendedTextMessage":{"participants":["a","b","c"]}"#;
+        check(format!("[{{{first},{members}}}]"), status);
+    }
+}
+
+#[test]
+fn a_status_says_nothing_of_the_next_one() {
+    check(
+        r#"[{"idMessage":"a","timestamp":1,"statusMessage":"read","typeMessage":"imageMessage","sendByApi":true,"participants":["b"]},
+            {"idMessage":"c","timestamp":2},{"timestamp":3},{"idMessage":"d"}]"#,
+        "a 1 read imageMessage true 1; c 2 unknown unknown unknown 0; malformed 2",
+    );
+}
+
+#[test]
+fn keys_are_compared_unescaped() {
+    check(
+        r#"[{"id\u004dessage":"a","\u0074\u0069\u006d\u0065\u0073\u0074\u0061\u006d\u0070":1,"\u0073tatusMessage":"read",
+            "extendedTextMessag\u0065":{"p\u0061rticipants":["b"]}}]"#,
+        "a 1 read unknown unknown 1",
+    );
+    check(
+        r#"[{"idmessage":"a","IdMessage":"b","idMessage ":"c","timestamp":1}]"#,
+        "malformed 1",
+    );
+}
+
+#[test]
+fn look_alikes_deeper_in_a_status_or_in_its_texts_do_not_count() {
+    check(
+        r#"[{"x":{"idMessage":"b","timestamp":2},"idMessage":"a","timestamp":1,"y":[{"statusMessage":"read"}],
+            "textMessage":"{\"idMessage\":\"c\",\"timestamp\":3}, \"sendByApi\":true","z":"\\","extendedTextMessage":{"typeMessage":"imageMessage"}}]"#,
+        "a 1 unknown unknown unknown 0",
+    );
+    check(r#"[{"x":{"idMessage":"b","timestamp":2}}]"#, "malformed 1");
+}
+
+#[test]
+fn statuses_of_one_id_are_one_status() {
+    let document = r#"[{"idMessage":"a","timestamp":1,"statusMessage":"read"},{"id\u004dessage":"\u0061","timestamp":2,"statusMessage":"sent"}]"#;
+    let answer = fold([document.as_bytes()]).unwrap();
+    let journal = Journal::new(
+        answer.statuses.iter().map(|(_, record)| *record).collect(),
+        answer.malformed,
+    );
+    let statuses: Vec<_> = journal
+        .records()
+        .iter()
+        .map(|record| (record.timestamp, record.status_message))
+        .collect();
+    assert_eq!(statuses, [(2, StatusMessage::Read)]);
+}
+
+#[test]
+fn what_is_not_an_array_is_refused_with_the_byte_it_fails_at() {
+    for (document, offset) in [
+        ("", 0),
+        ("  ", 2),
+        ("{}", 0),
+        (" {", 1),
+        ("1", 0),
+        (r#""[]""#, 0),
+        ("true", 0),
+        ("nul", 3),
+        ("nulL", 3),
+        ("nullx", 4),
+        ("\u{feff}[]", 0),
+        ("[] ]", 3),
+        ("[][]", 2),
+        ("[]\u{c}", 2),
+        ("[", 1),
+        ("[1", 2),
+        ("[1,", 3),
+        ("[1,]", 3),
+        ("[,1]", 1),
+        ("[1 2]", 3),
+        ("[1}", 2),
+        ("[{]", 2),
+        (r#"[{"a"}]"#, 5),
+        (r#"[{"a":}]"#, 6),
+        (r#"[{"a":1,}]"#, 8),
+        (r"[{a:1}]", 2),
+        (r#"[{"a" "b"}]"#, 6),
+        (r"[{1:2}]", 2),
+        (r#"["a]"#, 4),
+        ("[01]", 2),
+        ("[-]", 2),
+        ("[+1]", 1),
+        ("[1.]", 3),
+        ("[.5]", 1),
+        ("[1e]", 3),
+        ("[1e+]", 4),
+        ("[--1]", 2),
+        ("[1.2.3]", 4),
+        ("[tru]", 4),
+        ("[True]", 1),
+        ("[NaN]", 1),
+        ("[Infinity]", 1),
+        ("['a']", 1),
+        ("[/**/]", 1),
+        ("<html>", 0),
+    ] {
+        check(document, &format!("refused at byte {offset}"));
+    }
+}
+
+#[test]
+fn once_refused_always_refused() {
+    let mut fold = Fold::default();
+    let refusal = Err(InvalidJson { offset: 1 });
+    assert_eq!(fold.feed(b"[x", &mut |_, _| {}), refusal);
+    assert_eq!(fold.feed(b"", &mut |_, _| {}), refusal);
+    assert_eq!(fold.feed(b"[]", &mut |_, _| {}), refusal);
+    assert_eq!(fold.finish().map(|_| ()), refusal);
+}
+
+#[test]
+fn a_refusal_quotes_nothing() {
+    let refusal = fold([&b"[secret]"[..]]).unwrap_err();
+    assert_eq!(refusal.to_string(), "not a JSON array at byte 1");
+}
+
+#[test]
+fn keys_and_captured_texts_are_strict() {
+    let strings: [&[u8]; 7] = [b"\xff", b"a\xc3", b"\x01", b"\n", br"\q", br"\ud800", br"\u00zz"];
+    for string in strings {
+        for (before, after) in [
+            (&br#"[{"idMessage":""#[..], &br#""}]"#[..]),
+            (br#"[{"statusMessage":""#, br#""}]"#),
+            (br#"[{""#, br#"":1}]"#),
+            (br#"[[[{""#, br#"":1}]]]"#),
+        ] {
+            let document = [before, string, after].concat();
+            check(&document, &format!("refused at byte {}", before.len() + string.len()));
+        }
+    }
+}
+
+#[test]
+fn skipped_strings_only_have_to_end() {
+    let strings: [&[u8]; 8] = [
+        b"\xff", b"a\xc3", b"\x01", b"\n", br"\q", br"\ud800", br"\u00zz", br#"\"\\"#,
+    ];
+    let overlong = "a".repeat(LONGEST_CAPTURED + 1);
+    for string in strings {
+        for (before, after) in [
+            ("\"x\":\"", "\","),
+            ("\"sendByApi\":\"", "\","),
+            ("\"x\":[{\"idMessage\":\"", "\"}],"),
+        ] {
+            let document = [
+                br#"[{"idMessage":"a","timestamp":1,"#,
+                before.as_bytes(),
+                string,
+                after.as_bytes(),
+                br#""participants":["b"]}]"#,
+            ]
+            .concat();
+            check(&document, "a 1 unknown unknown unknown 1");
+        }
+        let document = [
+            br#"[{"idMessage":"a","timestamp":1,"statusMessage":""#,
+            overlong.as_bytes(),
+            string,
+            br#"",""#,
+            overlong.as_bytes(),
+            string,
+            br#"":1}]"#,
+        ]
+        .concat();
+        check(&document, "a 1 other unknown unknown 0");
+    }
+}
+
+#[test]
+fn numbers_out_of_the_range_of_f64_are_no_error() {
+    check(
+        r#"[{"idMessage":"a","timestamp":1,"x":1e999,"participants":[-1e999]}]"#,
+        "a 1 unknown unknown unknown 1",
+    );
+    check(r#"[{"idMessage":"a","timestamp":1e999},-1e999]"#, "malformed 2");
+}
+
+#[test]
+fn containers_may_be_127_deep() {
+    for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+        let document = |depth: usize| format!("[{}1{}]", open.repeat(depth - 1), close.repeat(depth - 1));
+        check(document(127), "malformed 1");
+        check(document(128), &format!("refused at byte {}", 1 + 126 * open.len()));
+        check(document(100_000), &format!("refused at byte {}", 1 + 126 * open.len()));
+        check(
+            open.repeat(100_000),
+            &format!("refused at byte {}", if open == "[" { 127 } else { 0 }),
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_journal_is_folded_as_serde_json_reads_it(journal in journal()) {
+        agree(journal.as_bytes());
+    }
+
+    #[test]
+    fn any_damaged_journal_is_folded_as_serde_json_reads_it(
+        journal in journal(),
+        damages in prop::collection::vec(prop::collection::vec(damage(), 1..4), 12),
+    ) {
+        for damage in damages {
+            let mut document = journal.clone().into_bytes();
+            for damage in damage {
+                damage.apply(&mut document);
+            }
+            agree(&document);
+        }
+    }
+}
+
+/// Says what is made of a document, however it is cut, and that this is what `serde_json` makes of it.
+fn check(document: impl AsRef<[u8]>, expected: &str) {
+    let document = document.as_ref();
+    let shown = String::from_utf8_lossy(&document[..document.len().min(1_000)]);
+    assert_eq!(agree(document), expected, "{shown}");
+}
+
+/// What is made of a document, however it is cut. If `serde_json` refuses it, it does not for what is skipped being blank.
+fn agree(document: &[u8]) -> String {
+    let folded = fold_cut_anywhere(document);
+    match (&folded, read(document)) {
+        (Ok(answer), Some(expected)) => assert_eq!(*answer, expected, "{}", String::from_utf8_lossy(document)),
+        (Ok(answer), None) => {
+            let blank = blanked(document);
+            assert_eq!(
+                Some(answer),
+                read(&blank).as_ref(),
+                "{document:?} {}",
+                String::from_utf8_lossy(&blank)
+            );
+        }
+        (Err(error), Some(_)) => panic!("{error}: {}", String::from_utf8_lossy(document)),
+        (Err(_), None) => {}
+    }
+    described(&folded)
+}
+
+/// What a journal says.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Answer {
+    statuses: Vec<(String, Record)>,
+    malformed: u64,
+}
+
+fn described(folded: &Result<Answer, InvalidJson>) -> String {
+    let answer = match folded {
+        Ok(answer) => answer,
+        Err(error) => return format!("refused at byte {}", error.offset),
+    };
+    let statuses = answer.statuses.iter().map(|(id_message, record)| {
+        let labels = [
+            record.status_message.as_str(),
+            record.type_message.as_str(),
+            record.send_by_api.as_str(),
+        ]
+        .join(" ");
+        format!("{id_message} {} {labels} {}", record.timestamp, record.participants)
+    });
+    let malformed = (answer.malformed > 0).then(|| format!("malformed {}", answer.malformed));
+    statuses.chain(malformed).collect::<Vec<_>>().join("; ")
+}
+
+fn fold<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Answer, InvalidJson> {
+    let mut fold = Fold::default();
+    let mut answer = Answer::default();
+    for chunk in chunks {
+        fold.feed(chunk, &mut |id_message, record| {
+            answer.statuses.push((id_message.to_owned(), record));
+        })?;
+    }
+    answer.malformed = fold.finish()?;
+    Ok(answer)
+}
+
+/// Folds a document whole, byte by byte, in pieces of some sizes, and, unless it is long, cut in two at every place.
+fn fold_cut_anywhere(document: &[u8]) -> Result<Answer, InvalidJson> {
+    let folded = fold([document]);
+    for size in [1, 2, 3, 7, 31, 64] {
+        assert_eq!(
+            fold(document.chunks(size)),
+            folded,
+            "cut every {size}: {}",
+            String::from_utf8_lossy(document)
+        );
+    }
+    let places = if document.len() <= 400 { 0..document.len() } else { 0..0 };
+    for place in places {
+        let (before, after) = document.split_at(place);
+        assert_eq!(
+            fold([before, after]),
+            folded,
+            "cut at {place}: {}",
+            String::from_utf8_lossy(document)
+        );
+    }
+    folded
+}
+
+/// The oracle: what a journal says to one who reads it whole. `None` if `serde_json` refuses it.
+fn read(document: &[u8]) -> Option<Answer> {
+    let value: Value = serde_json::from_slice(document).ok()?;
+    if !value.is_array() && !value.is_null() {
+        return None;
+    }
+    let elements: Option<Vec<&RawValue>> = serde_json::from_slice(document).unwrap();
+    let statuses: Vec<_> = elements.unwrap_or_default().into_iter().map(read_status).collect();
+    Some(Answer {
+        malformed: statuses.iter().filter(|status| status.is_none()).count() as u64,
+        statuses: statuses.into_iter().flatten().collect(),
+    })
+}
+
+fn read_status(element: &RawValue) -> Option<(String, Record)> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(element.get()).ok()?;
+    let value = |key: &str| match members.get(key) {
+        Some(raw)
+            if raw.get().len() - if raw.get().starts_with('"') { 2 } else { 0 } > LONGEST_CAPTURED
+                && !raw.get().starts_with(['[', '{']) =>
+        {
+            Value::from(vec!["too long"])
+        }
+        Some(raw) => serde_json::from_str(raw.get()).unwrap(),
+        None => Value::Null,
+    };
+    let word = |key: &str| match value(key) {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        _ => "not a string".to_owned(),
+    };
+    let id_message = value("idMessage").as_str().filter(|text| !text.is_empty())?.to_owned();
+    let record = Record {
+        id: StatusId::of(&id_message),
+        timestamp: match value("timestamp") {
+            Value::Number(_) => read_timestamp(members["timestamp"].get())?,
+            Value::String(digits) if digits.chars().all(|digit| digit.is_ascii_digit()) => digits.parse().ok()?,
+            _ => return None,
+        },
+        participants: [
+            members.get("participants").copied(),
+            nested(members.get("extendedTextMessage").copied()),
+        ]
+        .into_iter()
+        .flatten()
+        .filter_map(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok())
+        .map(|participants| u32::try_from(participants.len()).unwrap())
+        .find(|participants| *participants > 0)
+        .unwrap_or_default(),
+        status_message: StatusMessage::parse(Some(&word("statusMessage"))),
+        type_message: TypeMessage::parse(Some(&word("typeMessage"))),
+        send_by_api: match members.get("sendByApi").map(|raw| raw.get()) {
+            Some("true") => SendByApi::True,
+            Some("false") => SendByApi::False,
+            _ => SendByApi::Unknown,
+        },
+    };
+    (1..=253_402_300_799)
+        .contains(&record.timestamp)
+        .then_some((id_message, record))
+}
+
+fn nested(extended_text: Option<&RawValue>) -> Option<&RawValue> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(extended_text?.get()).ok()?;
+    members.get("participants").copied()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is in the range, and whole"
+)]
+fn read_timestamp(number: &str) -> Option<u64> {
+    if number.contains(['e', 'E']) {
+        let seconds: f64 = number.parse().unwrap();
+        return (1.0..1e12).contains(&seconds).then_some(seconds.floor() as u64);
+    }
+    let (integer, _) = number.split_once('.').unwrap_or((number, ""));
+    integer.parse().ok()
+}
+
+/// A document without what may be wrong in it: contents of skipped strings, numbers out of range. Assumes that it is JSON but for these.
+fn blanked(document: &[u8]) -> Vec<u8> {
+    let mut blank = document.to_vec();
+    let mut path: Vec<Vec<u8>> = Vec::new();
+    let mut at = 0;
+    while at < document.len() {
+        let start = at;
+        match document[at] {
+            b'[' => path.push(b"element".to_vec()),
+            b'{' => path.push(b"member".to_vec()),
+            b']' | b'}' => drop(path.pop()),
+            b'"' => {
+                at += 1;
+                while document[at] != b'"' {
+                    at += if document[at] == b'\\' { 2 } else { 1 };
+                }
+                let after = document[at + 1..].iter().find(|byte| !b" \t\r\n".contains(byte));
+                let contents = start + 1..at;
+                let is_key = after == Some(&b':');
+                let is_captured = is_key || path.len() == 2 && CAPTURED.iter().any(|key| path[1] == **key);
+                if contents.len() > LONGEST_CAPTURED || !is_captured {
+                    blank[contents.clone()].fill(b'x');
+                }
+                if is_key {
+                    let key = serde_json::from_slice::<String>(&blank[start..=at]).unwrap_or_default();
+                    *path.last_mut().unwrap() = key.into_bytes();
+                }
+            }
+            b'-' | b'0'..=b'9' => {
+                while matches!(document[at + 1], b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9') {
+                    at += 1;
+                }
+                let is_huge = serde_json::from_slice::<f64>(&document[start..=at]).is_err();
+                if is_huge {
+                    blank[start..=at].fill(b' ');
+                    blank[start] = b'0';
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    blank
+}
+
+const CAPTURED: [&[u8]; 4] = [b"idMessage", b"timestamp", b"statusMessage", b"typeMessage"];
+
+/// Journals of a few statuses, most of them nearly such as the API's.
+fn journal() -> impl Strategy<Value = String> {
+    let element = prop_oneof![8 => status(), 1 => json()];
+    prop_oneof![30 => array(element.boxed(), 4), 1 => Just(" null ".to_owned()), 1 => json()]
+}
+
+fn status() -> BoxedStrategy<String> {
+    let word = prop::sample::select(vec![
+        r#""read""#,
+        r#""sent""#,
+        r#""pending""#,
+        r#""delivered""#,
+        r#""imageMessage""#,
+        r#""\u0072ead""#,
+        r#""failed""#,
+        r#""""#,
+        "null",
+    ]);
+    let timestamp = prop_oneof![
+        6 => (1_700_000_000_u64..1_800_000_000).prop_map(|seconds| seconds.to_string()),
+        2 => number(),
+        1 => number().prop_map(|number| format!("\"{number}\"")),
+    ];
+    let participants = || array(json(), 3);
+    let text = object(prop_oneof![2 => member("participants", participants()), 1 => member("text", string())].boxed());
+    let known = prop_oneof![
+        member("idMessage", string()),
+        member("timestamp", timestamp.boxed()),
+        member("statusMessage", word.clone().prop_map(str::to_owned).boxed()),
+        member("typeMessage", word.prop_map(str::to_owned).boxed()),
+        member(
+            "sendByApi",
+            prop::sample::select(vec!["true", "false"])
+                .prop_map(str::to_owned)
+                .boxed()
+        ),
+        member("participants", participants()),
+        member("extendedTextMessage", text),
+    ];
+    let unknown = (key(), json()).prop_map(|(key, value)| format!("{key}:{value}"));
+    let complete = (
+        member("idMessage", string()),
+        member("timestamp", number()),
+        object(prop_oneof![8 => known.clone(), 1 => unknown.clone()].boxed()),
+    )
+        .prop_map(|(id, timestamp, rest)| match rest.trim_end_matches([' ', '\n', '}']) {
+            "{" => format!("{{{id},{timestamp}}}"),
+            rest => format!("{rest},{id} , {timestamp}}}"),
+        });
+    prop_oneof![complete, object(prop_oneof![8 => known, 1 => unknown].boxed())].boxed()
+}
+
+/// A member of which now and then the key is escaped, or the value of another type.
+fn member(key: &'static str, value: BoxedStrategy<String>) -> BoxedStrategy<String> {
+    let escaped =
+        (0..key.len()).prop_map(move |at| format!("{}\\u{:04x}{}", &key[..at], key.as_bytes()[at], &key[at + 1..]));
+    let key = prop_oneof![6 => Just(key.to_owned()), 1 => escaped];
+    (key, prop_oneof![9 => value, 1 => json()], space())
+        .prop_map(|(key, value, space)| format!("\"{key}\"{space}:{value}"))
+        .boxed()
+}
+
+fn json() -> BoxedStrategy<String> {
+    let scalar = prop_oneof![
+        string(),
+        number(),
+        prop::sample::select(vec!["true", "false", "null"]).prop_map(str::to_owned)
+    ];
+    scalar
+        .prop_recursive(3, 12, 3, |value| {
+            let member = (key(), value.clone()).prop_map(|(key, value)| format!("{key}:{value}"));
+            prop_oneof![array(value, 3), object(member.boxed())]
+        })
+        .boxed()
+}
+
+fn array(element: BoxedStrategy<String>, most: usize) -> BoxedStrategy<String> {
+    (prop::collection::vec(element, 0..=most), space())
+        .prop_map(|(elements, space)| format!("[{space}{}]{space}", elements.join(&format!(",{space}"))))
+        .boxed()
+}
+
+fn object(member: BoxedStrategy<String>) -> BoxedStrategy<String> {
+    (prop::collection::vec(member, 0..8), space())
+        .prop_map(|(members, space)| format!("{{{space}{}{space}}}", members.join(&format!(",{space}"))))
+        .boxed()
+}
+
+fn space() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["", "", "", " ", "\n    ", "\t\r\n"])
+}
+
+fn key() -> BoxedStrategy<String> {
+    let known = prop::sample::select(vec![
+        r#""idMessage""#,
+        r#""timestamp""#,
+        r#""participants""#,
+        r#""extendedTextMessage""#,
+    ]);
+    prop_oneof![known.prop_map(str::to_owned), string()].boxed()
+}
+
+fn string() -> BoxedStrategy<String> {
+    let piece = prop_oneof![
+        4 => "[a-z0-9 ]{1,9}",
+        1 => prop::sample::select(vec![
+            r"\n", r#"\""#, r"\\", r"\/", r"\u0041", r"\ud83d\ude00", "é", "😀", "{", "]", ",", ":", r#"{\"idMessage\":\"x\"}"#,
+        ]).prop_map(str::to_owned),
+    ];
+    let short = prop::collection::vec(piece, 0..5).prop_map(|pieces| format!("\"{}\"", pieces.concat()));
+    let long = (1_020_usize..1_030).prop_map(|length| format!("\"{}\"", "a".repeat(length)));
+    prop_oneof![60 => short, 1 => long].boxed()
+}
+
+fn number() -> BoxedStrategy<String> {
+    prop_oneof![
+        "-?(0|[1-9][0-9]{0,12})",
+        "-?(0|[1-9][0-9]{0,12})\\.[0-9]{1,5}",
+        "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,3})?[eE][+-]?[0-9]{1,3}",
+    ]
+    .boxed()
+}
+
+/// Something done to a document; places are taken modulo its length.
+#[derive(Debug, Clone)]
+enum Damage {
+    Flip(usize, u8),
+    Delete(usize, usize),
+    Insert(usize, &'static [u8]),
+    Truncate(usize),
+    Repeat(usize, usize, usize),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let tokens: Vec<&'static [u8]> = vec![
+        b"\"",
+        b"\\",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b":",
+        b" ",
+        b"-",
+        b".",
+        b"0",
+        b"1e999",
+        b"null",
+        b"true",
+        b"\x01",
+        b"\xff",
+        b"\xc3",
+        br"\ud800",
+        br"\q",
+        b"\"x\":\"\x01\",",
+        b"\"x\":[1e999],",
+        b"{\"\":0},",
+    ];
+    prop_oneof![
+        (0..2_000_usize, 0..8_u8).prop_map(|(place, bit)| Damage::Flip(place, 1 << bit)),
+        (0..2_000_usize, 1..9_usize).prop_map(|(place, length)| Damage::Delete(place, length)),
+        (0..2_000_usize, prop::sample::select(tokens)).prop_map(|(place, token)| Damage::Insert(place, token)),
+        (0..2_000_usize).prop_map(Damage::Truncate),
+        (0..2_000_usize, 0..2_000_usize, 1..40_usize).prop_map(|(from, to, length)| Damage::Repeat(from, to, length)),
+    ]
+}
+
+impl Damage {
+    fn apply(&self, document: &mut Vec<u8>) {
+        let bytes = document.len();
+        let within = |place: usize| place % (bytes + 1);
+        match *self {
+            Self::Flip(place, bits) if bytes > 0 => document[place % bytes] ^= bits,
+            Self::Flip(..) => {}
+            Self::Delete(place, length) => drop(document.drain(within(place)..bytes.min(within(place) + length))),
+            Self::Insert(place, token) => drop(document.splice(within(place)..within(place), token.iter().copied())),
+            Self::Truncate(place) => document.truncate(within(place)),
+            Self::Repeat(from, to, length) => {
+                let piece = document[within(from)..bytes.min(within(from) + length)].to_vec();
+                document.splice(within(to)..within(to), piece);
+            }
+        }
+    }
+}
