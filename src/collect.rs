@@ -145,10 +145,6 @@ impl Target {
             answers::contacts,
         );
         self.start_call(self.queue.as_ref(), "getMessagesCount", Duration::ZERO, answers::queue);
-        if let Some(flight) = &self.statistic {
-            let (target, ids) = (self.clone(), self.outgoing.latest().value.ids());
-            flight.start_if_due(move |previous| statistic::fetch(target, previous, ids));
-        }
     }
 
     fn start_call<T: Clone + Send + Sync + 'static>(
@@ -165,9 +161,14 @@ impl Target {
     }
 
     /// What is known once no request is under way, or at `deadline`; then what is still awaited is shown as failed.
-    pub async fn landed(&self, deadline: Instant) -> Arc<snapshot::Instance> {
+    pub async fn landed(self: &Arc<Self>, deadline: Instant) -> Arc<snapshot::Instance> {
         let asked = Instant::now();
         let outgoing = self.outgoing.landed(deadline).await;
+        if let Some(flight) = &self.statistic {
+            // It asks for the statuses that the journal has, so it can only begin now.
+            let (target, ids) = (self.clone(), self.outgoing.latest().value.ids());
+            flight.start_if_due(move |previous| statistic::fetch(target, previous, ids));
+        }
         let instance = outgoing.map_or_else(
             || Arc::new(self.outgoing.latest().value.instance.overdue(asked.elapsed())),
             |outgoing| outgoing.value.instance,

@@ -78,10 +78,10 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_journal_window_seconds",
         metric_type: Gauge,
-        help: "Seconds up to the latest fetch that the journal gauges describe; absent while not up.",
+        help: "Seconds up to the latest fetch that the journal gauges describe.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
-            gauge(instance.present_tally().map(|_| instance.window), samples);
+            gauge(Some(instance.window), samples);
         }),
     },
     Family {
