@@ -128,6 +128,7 @@ fn what_is_not_known_is_not_shown() {
         &[
             "greenapi_fetches_total",
             "greenapi_instance_info",
+            "greenapi_journal_window_seconds",
             "greenapi_malformed_records_total",
             "greenapi_unknown_values_total",
         ],
@@ -140,6 +141,7 @@ fn what_is_not_known_is_not_shown() {
             "greenapi_fetches_total",
             "greenapi_forbidden",
             "greenapi_instance_info",
+            "greenapi_journal_window_seconds",
             "greenapi_malformed_records_total",
             "greenapi_unknown_values_total",
             "greenapi_up",
@@ -153,6 +155,7 @@ fn what_is_not_known_is_not_shown() {
             "greenapi_fetches_total",
             "greenapi_forbidden",
             "greenapi_instance_info",
+            "greenapi_journal_window_seconds",
             "greenapi_last_success_timestamp_seconds",
             "greenapi_malformed_records_total",
             "greenapi_unknown_values_total",
