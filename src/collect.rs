@@ -244,3 +244,54 @@ const SETTINGS_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The Developer plan allows 1,000 requests a month: one in 44 minutes (api.md 4).
 const CONTACTS_INTERVAL: Duration = Duration::from_hours(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long after a fetch began the next may begin, if it asked at once and its last request failed with `failure`.
+    fn next(failure: Option<&Failure>, limited_before: u32, interval: Duration) -> Duration {
+        let start = Instant::now();
+        Attempt::landing((), limited_before, failure, (start, start), interval).fresh_for
+    }
+
+    fn failure(result: FetchResult, retry_after: Option<u64>) -> Failure {
+        Failure::of_status(result, 0, retry_after.map(Duration::from_secs))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_request_waits_as_the_result_prescribes_and_never_less_than_a_second() {
+        let check = |result, retry_after, limited_before, seconds| {
+            let failure = failure(result, retry_after);
+            let next = next(Some(&failure), limited_before, Duration::ZERO);
+            assert_eq!(
+                next,
+                Duration::from_secs(seconds),
+                "{result:?} {retry_after:?} {limited_before}"
+            );
+        };
+        check(FetchResult::Unauthorized, None, 0, 60);
+        check(FetchResult::Forbidden, None, 0, 60);
+        check(FetchResult::RateLimited, None, 0, 2);
+        check(FetchResult::RateLimited, None, 1, 4);
+        check(FetchResult::RateLimited, None, 4, 32);
+        check(FetchResult::RateLimited, None, 5, 60);
+        check(FetchResult::RateLimited, None, u32::MAX - 1, 60);
+        check(FetchResult::RateLimited, Some(7), 3, 7);
+        check(FetchResult::RateLimited, Some(0), 0, 1);
+        check(FetchResult::RateLimited, Some(86_400), 0, 3600);
+        check(FetchResult::NotAuthorized, None, 0, 1);
+        check(FetchResult::ServerError, Some(30), 0, 1);
+        assert_eq!(next(None, 3, Duration::ZERO), SPACING);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_configured_interval_holds_where_it_is_longer() {
+        let interval = Duration::from_mins(2);
+        assert_eq!(next(None, 0, interval), interval);
+        assert_eq!(
+            next(Some(&failure(FetchResult::Forbidden, None)), 0, interval),
+            interval
+        );
+    }
+}

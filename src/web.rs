@@ -121,3 +121,32 @@ const MAX_HEADER_BYTES: usize = 16 * 1024;
 const GRACE: Duration = Duration::from_secs(30);
 
 const LISTEN_BACKLOG: u32 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// What a client gets that sends `request` and then nothing. Time runs ahead whenever all wait.
+    async fn check(request: &[u8], expected: &str) {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let handler = |_| async { Response::new(full("here")) };
+        let server = tokio::spawn(serve(vec![listener], handler, std::future::pending()));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(request).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(expected), "{answer}");
+        assert!(begun.elapsed() <= 2 * HEADER_TIMEOUT, "{:?}", begun.elapsed());
+        server.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_are_slow_or_idle_are_dropped() {
+        check(b"", "").await;
+        check(b"GET / HTTP/1.1\r\nHost", "").await;
+        check(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK").await;
+    }
+}

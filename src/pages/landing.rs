@@ -178,3 +178,49 @@ small { display: block; color: var(--faint); font-size: 0.875rem; font-weight: 4
   th, td { padding: 0.5rem; }
 }
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Account;
+    use crate::snapshot::Fetch;
+
+    #[test]
+    fn the_page_tells_every_state_and_escapes_what_people_wrote() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_856_000);
+        let instance = |id: u64, name: &str, result: Option<FetchResult>| {
+            let name = name.into();
+            let mut instance = Instance::new(Account { id: id.into(), name }, Duration::from_hours(24), now);
+            instance.latest = result.map(|result| Fetch {
+                result,
+                duration: Duration::from_millis(120),
+            });
+            instance
+        };
+        let mut up = instance(1, "<script>alert('\"&')</script>", Some(FetchResult::Ok));
+        up.last_success = Some(now - Duration::from_secs(75));
+        let mut down = instance(2, "2", Some(FetchResult::Unauthorized));
+        down.last_success = Some(now - Duration::from_secs(2 * 86_400 + 3 * 3600));
+        let instances = [up, down, instance(3, "new", None)].map(Arc::new);
+        let build = Build {
+            version: "1.2.3",
+            revision: "abc",
+            rustc: "1.95.0",
+        };
+        let page = render(&instances, "/metrics", &build, now);
+        insta::assert_snapshot!(page.replace(STYLE, ""));
+    }
+
+    #[test]
+    fn an_age_is_told_in_its_two_greatest_units() {
+        let check = |seconds, expected: &str| assert_eq!(Age(Duration::from_secs(seconds)).to_string(), expected);
+        check(0, "0s");
+        check(59, "59s");
+        check(60, "1m 0s");
+        check(3_599, "59m 59s");
+        check(3_600, "1h 0m");
+        check(86_399, "23h 59m");
+        check(86_400, "1d 0h");
+        check(40 * 86_400 + 3_600, "40d 1h");
+    }
+}
