@@ -5,5 +5,6 @@ pub mod collector;
 pub mod fetch;
 pub mod journal;
 pub mod label;
+pub mod ledger;
 pub mod snapshot;
 pub mod web;
