@@ -7,4 +7,5 @@ pub mod journal;
 pub mod label;
 pub mod ledger;
 pub mod snapshot;
+pub mod store;
 pub mod web;
