@@ -29,7 +29,12 @@ fn a_record_that_leaves_and_comes_back_within_31_days_is_not_counted_again() {
 fn a_record_is_never_forgotten_before_31_days_nor_kept_for_more_than_32() {
     let a: &[_] = &[("a", 1005, "pending")];
     // The second sighting is too soon after the first to be written down.
-    for (first, last) in [(DAY, DAY), (DAY, 2 * DAY - 1), (DAY + HOUR - 1, 2 * DAY - 1)] {
+    for (first, last) in [
+        (DAY, DAY),
+        (DAY, 2 * DAY - 1),
+        (DAY + HOUR - 1, 2 * DAY - 1),
+        (DAY, 2 * DAY + HOUR - 1),
+    ] {
         let back_after = |away: u64| [NOTHING, (first, a), (last, a), (last + away, &[]), (last + away + 1, a)];
         check(&back_after(31 * DAY - 1), "seen 1, pending 1, 1 gaps of 86399 s");
         check(&back_after(32 * DAY), "seen 2, pending 2, 1 gaps of 172800 s");
