@@ -22,6 +22,12 @@ impl From<u64> for InstanceId {
     }
 }
 
+impl From<InstanceId> for u64 {
+    fn from(id: InstanceId) -> Self {
+        id.0
+    }
+}
+
 impl fmt::Display for InstanceId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)

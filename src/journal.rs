@@ -128,6 +128,18 @@ impl StatusId {
     }
 }
 
+impl From<u128> for StatusId {
+    fn from(hash: u128) -> Self {
+        Self(hash)
+    }
+}
+
+impl From<StatusId> for u128 {
+    fn from(id: StatusId) -> Self {
+        id.0
+    }
+}
+
 /// What sets a status apart for its whole life: the labels of all its counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind {

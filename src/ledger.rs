@@ -1,0 +1,299 @@
+//! Turns successive answers of an instance's journal, a sliding window of records that change in place, into counters that only
+//! rise (spec section 7).
+//!
+//! It is pure: time is an argument and nothing is kept on disk here. What an answer changes comes first, as a value that can be
+//! made durable, and only then becomes part of the ledger:
+//!
+//! ```text
+//! journal, now -> changes -> (store) -> commit -> totals
+//! ```
+//!
+//! What may surprise:
+//! - A status whose state is `unknown` counts as first seen and in no state. When it is later shown as `sent`, `pending` and `sent` count.
+//! - An unrecognised state counts under `other` once, and says nothing about `pending` or any other state.
+//! - A status that the baseline only knew counts in the states it reaches later. Where there are such, `sent` may exceed `pending`.
+//! - Only the first answer is a baseline. A status from before the ledger's creation that turns up later is first seen then.
+//! - A delay is observed for the state a status is shown in, if it was seen in a lower one of `pending`, `sent`, `delivered` before:
+//!   nobody knows when the states between were passed, nor whether `unknown` or `other` was lower.
+//! - Timestamps are the API's, all other times our clock's; they are compared only to tell a baseline's old statuses from its new
+//!   ones. A record of the future is a record like any other.
+
+use std::time::Duration;
+
+use crate::journal::{Journal, Record, StatusMessage, minutes};
+
+use entry::{Entry, States, hour};
+use totals::{PARTICIPANTS, Totals};
+
+pub mod entry;
+pub mod totals;
+
+/// What is known and what has been counted of one instance's statuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    /// As it is on record.
+    summary: Summary,
+    /// Every status known, in order of its identity.
+    entries: Vec<Entry>,
+    /// When the last answer came, to the second.
+    last_success: Option<u64>,
+    /// The hour in which old entries were last looked for.
+    swept_hour: u32,
+}
+
+/// A ledger without its entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Since when the ledger counts, in Unix seconds.
+    pub created: u64,
+    /// When the last answer came, in Unix seconds, up to 10 minutes too early; absent before the first.
+    ///
+    /// It is put on record only now and then, or every scrape would write. Too early a time merely asks for more after a restart.
+    pub last_success: Option<u64>,
+    /// What has been counted.
+    pub totals: Totals,
+}
+
+/// What an answer changes in the ledger it was compared with.
+///
+/// All values are whole and new, not differences: to write them once more changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// When the answer came, in Unix seconds.
+    at: u64,
+    /// The new summary, where anything in it changed.
+    summary: Option<Summary>,
+    /// New entries and those that changed, in order of their identity.
+    entries: Vec<Entry>,
+    /// Known entries that nobody has seen for long enough.
+    forgotten: Vec<Entry>,
+}
+
+/// The farthest back that the API can be asked.
+const LONGEST: u64 = 30 * 24 * 3600;
+
+/// Asked for twice, so that nothing falls between two answers (spec 7.4).
+const OVERLAP: u64 = 10 * 60;
+
+/// By how much the last success on record may be too early.
+const SUCCESS_GRAIN: u64 = 10 * 60;
+
+impl Ledger {
+    /// An empty ledger that counts from `created`, in Unix seconds.
+    pub fn new(created: u64) -> Self {
+        let summary = Summary {
+            created,
+            last_success: None,
+            totals: Totals::default(),
+        };
+        Self::restore(summary, Vec::new())
+    }
+
+    /// The ledger with this summary and these entries, as they were on record.
+    pub fn restore(summary: Summary, mut entries: Vec<Entry>) -> Self {
+        entries.sort_by_key(|entry| entry.id);
+        entries.dedup_by_key(|entry| entry.id);
+        entries.shrink_to_fit();
+        Self {
+            last_success: summary.last_success,
+            summary,
+            entries,
+            swept_hour: 0,
+        }
+    }
+
+    /// Since when the ledger counts, in Unix seconds.
+    pub fn created(&self) -> u64 {
+        self.summary.created
+    }
+
+    /// When the last answer came, in Unix seconds; absent before the first.
+    pub fn last_success(&self) -> Option<u64> {
+        self.last_success
+    }
+
+    /// What has been counted.
+    pub fn totals(&self) -> &Totals {
+        &self.summary.totals
+    }
+
+    /// The statuses known, in order of their identity.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The minutes to ask the API for at `now`, in Unix seconds: at least `window`, and all that was missed (spec 7.4).
+    ///
+    /// Where the clock has gone back behind the last success, nobody knows for how long we were away and everything is asked for;
+    /// less than the overlap is a mere correction of the clock.
+    pub fn minutes_to_ask(&self, window: Duration, now: u64) -> u64 {
+        let missed = match self.last_success {
+            None => 0,
+            Some(last) if last > now.saturating_add(OVERLAP) => LONGEST,
+            Some(last) => now.saturating_sub(last).saturating_add(OVERLAP),
+        };
+        let seconds = missed.max(window.as_secs()).min(LONGEST);
+        minutes(Duration::from_secs(seconds))
+    }
+
+    /// What an answer that came at `now`, in Unix seconds, changes.
+    pub fn changes(&self, journal: &Journal, now: u64) -> Changes {
+        let is_baseline = self.last_success.is_none();
+        let mut totals = Draft {
+            known: &self.summary.totals,
+            changed: None,
+        };
+        let mut entries = Vec::new();
+        let mut rest = self.entries.as_slice();
+        for record in journal.records() {
+            // Both are in the same order, so each search starts where the last one ended.
+            rest = &rest[rest.partition_point(|entry| entry.id < record.id)..];
+            if let Some(known) = rest.first().filter(|entry| entry.id == record.id) {
+                let entry = known.sighted(record, now);
+                if entry != *known {
+                    totals.count_states(&entry, known.states, record);
+                    entries.push(entry);
+                }
+            } else {
+                let entry = Entry::new(record, now);
+                if !is_baseline || record.timestamp >= self.created() {
+                    totals.count_status(&entry, record);
+                }
+                entries.push(entry);
+            }
+        }
+        let missed = self
+            .last_success
+            .map_or(0, |last| now.saturating_sub(last).saturating_sub(LONGEST));
+        if missed > 0 {
+            totals.count_gap(missed);
+        }
+        let totals = totals.changed;
+        Changes {
+            at: now,
+            summary: self.changed_summary(totals, now),
+            entries,
+            forgotten: self.forgotten(journal, now),
+        }
+    }
+
+    /// Makes `changes` part of the ledger. They must come from this ledger as it is.
+    ///
+    /// Where the ledger is kept in a store they must be in it by now; empty ones need not be.
+    pub fn commit(&mut self, changes: Changes) {
+        self.last_success = Some(changes.at);
+        self.swept_hour = hour(changes.at);
+        if let Some(summary) = changes.summary {
+            self.summary = summary;
+        }
+        if !changes.forgotten.is_empty() {
+            let forgotten = |entry: &Entry| {
+                let found = changes.forgotten.binary_search_by_key(&entry.id, |other| other.id);
+                found.is_ok()
+            };
+            self.entries.retain(|entry| !forgotten(entry));
+            self.entries.shrink_to_fit();
+        }
+        let mut new = Vec::new();
+        for entry in changes.entries {
+            match self.entries.binary_search_by_key(&entry.id, |known| known.id) {
+                Ok(index) => self.entries[index] = entry,
+                Err(_) => new.push(entry),
+            }
+        }
+        if !new.is_empty() {
+            // A fleet has a million entries: room for twice as many would be its greatest cost.
+            self.entries.reserve_exact(new.len());
+            self.entries.append(&mut new);
+            self.entries.sort_by_key(|entry| entry.id);
+        }
+    }
+
+    /// Reads an answer that came at `now`, in Unix seconds, where no store has to know of it first.
+    pub fn apply(&mut self, journal: &Journal, now: u64) {
+        self.commit(self.changes(journal, now));
+    }
+
+    /// The summary to put on record, where it changed or its last success has become too old or lies in the future.
+    fn changed_summary(&self, totals: Option<Totals>, now: u64) -> Option<Summary> {
+        let on_record = self.summary.last_success;
+        let is_stale = on_record.is_none_or(|last| now < last || now - last >= SUCCESS_GRAIN);
+        (is_stale || totals.is_some()).then(|| Summary {
+            created: self.created(),
+            last_success: Some(now),
+            totals: totals.unwrap_or_else(|| self.totals().clone()),
+        })
+    }
+
+    /// The entries that may go and are not in `journal`. They are looked for once an hour, since it takes reading all of them.
+    fn forgotten(&self, journal: &Journal, now: u64) -> Vec<Entry> {
+        if hour(now) == self.swept_hour {
+            return Vec::new();
+        }
+        let is_present = |entry: &Entry| journal.records().binary_search_by_key(&entry.id, |record| record.id);
+        let old = self.entries.iter().filter(|entry| entry.is_forgotten(now));
+        old.filter(|entry| is_present(entry).is_err()).copied().collect()
+    }
+}
+
+impl Changes {
+    /// Whether nothing has to be written. The ledger still has to be told, with [`Ledger::commit`], that an answer came.
+    pub fn is_empty(&self) -> bool {
+        self.summary.is_none() && self.entries.is_empty() && self.forgotten.is_empty()
+    }
+
+    /// The new summary, where anything in it changed.
+    pub fn summary(&self) -> Option<&Summary> {
+        self.summary.as_ref()
+    }
+
+    /// New entries and those that changed, in order of their identity.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Entries to be forgotten, in order of their identity.
+    pub fn forgotten(&self) -> &[Entry] {
+        &self.forgotten
+    }
+}
+
+/// The totals after an answer; a copy of them is only made once something counts.
+struct Draft<'a> {
+    known: &'a Totals,
+    changed: Option<Totals>,
+}
+
+impl Draft<'_> {
+    fn totals(&mut self) -> &mut Totals {
+        self.changed.get_or_insert_with(|| self.known.clone())
+    }
+
+    /// Counts a status first seen.
+    fn count_status(&mut self, entry: &Entry, record: &Record) {
+        let totals = self.totals();
+        totals.statuses.add(entry.kind);
+        if record.participants > 0 {
+            totals.participants.observe(&PARTICIPANTS, record.participants.into());
+        }
+        self.count_states(entry, States::default(), record);
+    }
+
+    /// Counts what a status is known to have been through now and not `before`.
+    fn count_states(&mut self, entry: &Entry, before: States, record: &Record) {
+        for state in entry.states.beyond(before) {
+            self.totals().transitions.add((state, entry.kind));
+            // Whoever was seen in any state of the ladder has been `pending`.
+            if state == record.status_message && before.contains(StatusMessage::Pending) {
+                self.totals()
+                    .observe_delay(state, record.timestamp.saturating_sub(entry.earliest));
+            }
+        }
+    }
+
+    fn count_gap(&mut self, seconds: u64) {
+        let totals = self.totals();
+        totals.gaps = totals.gaps.saturating_add(1);
+        totals.gap_seconds = totals.gap_seconds.saturating_add(seconds);
+    }
+}

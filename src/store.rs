@@ -1,0 +1,224 @@
+//! Keeps ledgers on disk, in one file of redb's, so that no status is lost or counted twice whenever the program dies.
+//!
+//! Only what changed is written, and all that changed in one scrape in one transaction, which is on disk before the scrape is shown.
+//!
+//! redb keeps its two latest commits. Where the later one can't be read, it was usually cut short by a loss of power, and redb goes
+//! back to the one before; but had it been damaged after it was shown, counters would fall. So each transaction is followed by an
+//! empty one: of what was shown both commits tell the same, and any damage is harmless or an error.
+//!
+//! On opening, redb verifies the checksum of every page before anything is read, so that damage is an error and not a panic.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+
+use crate::account::InstanceId;
+use crate::ledger::{Changes, Ledger};
+
+pub use error::StoreError;
+
+mod error;
+mod file;
+mod rows;
+
+/// The file in the storage directory.
+pub const FILE: &str = "ledger.redb";
+
+/// The version of the file's format: of its tables and of the spelling of their rows.
+pub const VERSION: u64 = 1;
+
+/// The summaries by instance.
+const SUMMARIES: TableDefinition<u64, &[u8]> = TableDefinition::new("summaries");
+
+/// The entries by instance and status.
+const ENTRIES: TableDefinition<(u64, u128), rows::EntryRow> = TableDefinition::new("entries");
+
+/// The ledgers on disk. Whoever has it is the only one to write to them.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    /// Absent after an error until the next attempt, which opens it again: redb refuses everything once a write has failed.
+    database: Option<Database>,
+    /// How often the file had been opened when this store was.
+    openings: u64,
+}
+
+impl Store {
+    /// Opens the ledgers in `directory`, with a new file if there is none, and reads all of them.
+    ///
+    /// # Errors
+    /// Where the directory can't be used, another process has the file open, or it is not a whole and intact ledger of a known
+    /// version. A file that is there is never replaced.
+    pub fn open(directory: &Path) -> Result<(Self, BTreeMap<InstanceId, Ledger>), StoreError> {
+        let path = directory.join(FILE);
+        let unusable = |source| StoreError::Directory {
+            path: directory.to_owned(),
+            source,
+        };
+        std::fs::read_dir(directory).map_err(unusable)?;
+        let database = match file::open(&path)? {
+            Some(database) => database,
+            None => file::create(directory, &path)?,
+        };
+        let failed = |error| StoreError::new(&path, error);
+        let ledgers = load(&database).map_err(failed)?.ok_or_else(|| StoreError::Damaged {
+            path: path.clone(),
+            reason: "a row can't be read".to_owned(),
+        })?;
+        let openings = file::count_opening(&database).map_err(failed)?;
+        let store = Self {
+            database: Some(database),
+            openings,
+            path,
+        };
+        Ok((store, ledgers))
+    }
+
+    /// Writes the changes of one scrape, all or none of them. They are on disk when this returns; it blocks until then.
+    ///
+    /// Where there are none it does nothing. After an error nothing is known to be written, and the same or later changes can be
+    /// tried again: they are values, not differences.
+    ///
+    /// # Errors
+    /// Where the system refuses, such as on a full disk.
+    pub fn write(&mut self, changes: &[(InstanceId, &Changes)]) -> Result<(), StoreError> {
+        if changes.iter().all(|(_, changes)| changes.is_empty()) {
+            return Ok(());
+        }
+        self.commit(|transaction| {
+            let mut summaries = transaction.open_table(SUMMARIES)?;
+            let mut entries = transaction.open_table(ENTRIES)?;
+            for (id, changes) in changes {
+                let id = u64::from(*id);
+                if let Some(summary) = changes.summary() {
+                    summaries.insert(id, rows::summary_row(summary).as_slice())?;
+                }
+                for entry in changes.forgotten() {
+                    entries.remove((id, entry.id.into()))?;
+                }
+                for entry in changes.entries() {
+                    entries.insert((id, entry.id.into()), rows::entry_row(entry))?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes the ledger of an instance; to remove one that isn't there is no error.
+    ///
+    /// # Errors
+    /// As for [`Store::write`].
+    pub fn forget(&mut self, id: InstanceId) -> Result<(), StoreError> {
+        self.commit(|transaction| {
+            let id = u64::from(id);
+            transaction.open_table(SUMMARIES)?.remove(id)?;
+            transaction.open_table(ENTRIES)?.retain_in(all_of(id), |_, _| false)?;
+            Ok(())
+        })
+    }
+
+    fn commit(&mut self, write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StoreError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => self.reopen()?,
+        };
+        file::commit(&database, write).map_err(|error| StoreError::new(&self.path, error))?;
+        self.database = Some(database);
+        Ok(())
+    }
+
+    /// Opens the file once more, if nobody else has had it open since.
+    fn reopen(&self) -> Result<Database, StoreError> {
+        let path = self.path.clone();
+        let Some(database) = file::open(&self.path)? else {
+            return Err(StoreError::Overtaken { path });
+        };
+        match file::openings(&database) {
+            Ok(Some(openings)) if openings == self.openings => Ok(database),
+            Ok(_) => Err(StoreError::Overtaken { path }),
+            Err(error) => Err(StoreError::new(&path, error)),
+        }
+    }
+}
+
+/// All ledgers; `None` where a row is not one of ours.
+fn load(database: &Database) -> Result<Option<BTreeMap<InstanceId, Ledger>>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let all_entries = transaction.open_table(ENTRIES)?;
+    let mut ledgers = BTreeMap::new();
+    let mut read = 0;
+    for row in transaction.open_table(SUMMARIES)?.iter()? {
+        let (key, value) = row?;
+        let id = key.value();
+        let mut entries = Vec::new();
+        for row in all_entries.range(all_of(id))? {
+            let (key, value) = row?;
+            let Some(entry) = rows::entry(key.value().1.into(), value.value()) else {
+                return Ok(None);
+            };
+            entries.push(entry);
+        }
+        read += entries.len() as u64;
+        let Some(summary) = rows::summary(value.value()) else {
+            return Ok(None);
+        };
+        ledgers.insert(InstanceId::from(id), Ledger::restore(summary, entries));
+    }
+    // Every entry belongs to a ledger: one that doesn't would be lost in silence.
+    Ok((read == all_entries.len()?).then_some(ledgers))
+}
+
+/// The keys of an instance's entries.
+fn all_of(id: u64) -> RangeInclusive<(u64, u128)> {
+    (id, u128::MIN)..=(id, u128::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::journal::Journal;
+
+    /// A store that has lost its file as it does after an error, and changes to write to it.
+    fn check_after_an_error(name: &str, meanwhile: impl FnOnce(&Path), expected: Result<(), &str>) {
+        let directory = std::env::temp_dir().join(format!("greenapi-{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let (mut store, _) = Store::open(&directory).unwrap();
+        store.database = None;
+        meanwhile(&directory);
+        let changes = Ledger::new(7).changes(&Journal::default(), 8);
+        let written = store.write(&[(InstanceId::from(1101), &changes)]);
+        drop(store);
+        let written = written.map_err(|error| error.to_string());
+        let held = Store::open(&directory)
+            .map(|(_, ledgers)| ledgers.len())
+            .unwrap_or_default();
+        fs::remove_dir_all(&directory).unwrap();
+        match expected {
+            Ok(()) => assert_eq!((written, held), (Ok(()), 1)),
+            Err(text) => assert!(written.unwrap_err().contains(text)),
+        }
+    }
+
+    #[test]
+    fn after_an_error_the_next_scrape_writes_again() {
+        check_after_an_error("again", |_| (), Ok(()));
+    }
+
+    #[test]
+    fn after_an_error_nothing_is_written_over_what_another_process_wrote_meanwhile() {
+        check_after_an_error(
+            "overtaken",
+            |directory| drop(Store::open(directory).unwrap()),
+            Err("another process has written to it meanwhile"),
+        );
+        check_after_an_error(
+            "removed",
+            |directory| fs::remove_file(directory.join(FILE)).unwrap(),
+            Err("another process has written to it meanwhile"),
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! The file of the ledgers: how it comes into being, is recognised and written.
+
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::Path;
+
+use redb::backends::FileBackend;
+use redb::{Builder, Database, ReadableDatabase, TableDefinition, WriteTransaction};
+
+use super::{ENTRIES, FILE, SUMMARIES, StoreError, VERSION};
+
+/// Marks the file as ours: its format version, and how often it was opened.
+const FORMAT: TableDefinition<&str, u64> = TableDefinition::new("greenapi_exporter_ledger");
+const FORMAT_VERSION: &str = "version";
+const FORMAT_OPENINGS: &str = "openings";
+
+/// Memory for pages of the file. The ledgers are in memory anyway; this only helps to find where to write.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// Opens the file and sees that it is a ledger of our version; `None` where there is none.
+pub(super) fn open(path: &Path) -> Result<Option<Database>, StoreError> {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::new(path, redb::Error::Io(error))),
+    };
+    let failed = |error| StoreError::new(path, error);
+    // redb would make a new database of an empty file.
+    if file.metadata().map_err(|error| failed(error.into()))?.len() == 0 {
+        return Err(StoreError::Foreign { path: path.to_owned() });
+    }
+    let database = database(file).map_err(failed)?;
+    match format(&database, FORMAT_VERSION).map_err(failed)? {
+        Some(VERSION) => Ok(Some(database)),
+        Some(found) => Err(StoreError::OtherVersion {
+            path: path.to_owned(),
+            found,
+        }),
+        None => Err(StoreError::Foreign { path: path.to_owned() }),
+    }
+}
+
+/// Makes an empty ledger under another name and gives it its own when it is complete, so that no crash leaves half of one.
+pub(super) fn create(directory: &Path, path: &Path) -> Result<Database, StoreError> {
+    // A process number would not do: in containers it is the same everywhere.
+    let draft = directory.join(format!("{FILE}.{:016x}", RandomState::new().hash_one(FILE)));
+    let failed = |error: redb::Error| StoreError::new(&draft, error);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&draft).map_err(|error| failed(error.into()))?;
+    let made = fill(file).and_then(|database| {
+        // Unlike a new name, a second one can't take the place of another process' ledger.
+        std::fs::hard_link(&draft, path)?;
+        File::open(directory)?.sync_all()?;
+        Ok(database)
+    });
+    // What is left of a failure is as useless as what is left of a success.
+    std::fs::remove_file(&draft).map_err(|error| failed(error.into()))?;
+    match made {
+        Err(redb::Error::Io(error)) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(StoreError::InUse { path: path.to_owned() })
+        }
+        other => other.map_err(failed),
+    }
+}
+
+/// Makes an empty ledger of an empty file.
+fn fill(file: File) -> Result<Database, redb::Error> {
+    let database = database(file)?;
+    commit(&database, |transaction| {
+        transaction.open_table(SUMMARIES)?;
+        transaction.open_table(ENTRIES)?;
+        let mut format = transaction.open_table(FORMAT)?;
+        format.insert(FORMAT_VERSION, VERSION)?;
+        format.insert(FORMAT_OPENINGS, 0)?;
+        Ok(())
+    })?;
+    Ok(database)
+}
+
+fn database(file: File) -> Result<Database, redb::Error> {
+    let backend = FileBackend::new(file)?;
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+    Ok(builder.create_with_backend(backend)?)
+}
+
+/// Commits what `write` does, twice, so that neither of redb's two latest commits is without it.
+pub(super) fn commit(
+    database: &Database,
+    write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    write(&transaction)?;
+    transaction.commit()?;
+    database.begin_write()?.commit()?;
+    Ok(())
+}
+
+fn format(database: &Database, key: &str) -> Result<Option<u64>, redb::Error> {
+    let table = database.begin_read()?.open_table(FORMAT)?;
+    Ok(table.get(key)?.map(|value| value.value()))
+}
+
+/// How often the file has been opened.
+pub(super) fn openings(database: &Database) -> Result<Option<u64>, redb::Error> {
+    format(database, FORMAT_OPENINGS)
+}
+
+/// Counts that the file was opened, and finds out at once whether it can be written.
+pub(super) fn count_opening(database: &Database) -> Result<u64, redb::Error> {
+    let openings = openings(database)?.unwrap_or(0).saturating_add(1);
+    commit(database, |transaction| {
+        transaction.open_table(FORMAT)?.insert(FORMAT_OPENINGS, openings)?;
+        Ok(())
+    })?;
+    Ok(openings)
+}

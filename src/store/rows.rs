@@ -1,0 +1,270 @@
+//! How a ledger is spelled in bytes. The spelling may only change together with [`super::VERSION`].
+//!
+//! All numbers are little-endian and of fixed width. Labels are spelled by codes of their own, so that their enumerations can be
+//! reordered; a new label gets the next code. Rows have no checksum: redb's covers every page and is verified when a store is opened.
+
+use crate::journal::{Audience, Kind, SendByApi, StatusId, StatusMessage, TypeMessage};
+use crate::ledger::Summary;
+use crate::ledger::entry::{Entry, States};
+use crate::ledger::totals::{Counts, Histogram, Totals};
+
+/// An entry without its identity, which is the row's key: earliest time, hour of the last sighting, labels, states.
+pub(super) type EntryRow = [u8; 16];
+
+const TYPE_CODES: [TypeMessage; 8] = [
+    TypeMessage::Unknown,
+    TypeMessage::Other,
+    TypeMessage::Text,
+    TypeMessage::ExtendedText,
+    TypeMessage::Image,
+    TypeMessage::Video,
+    TypeMessage::Audio,
+    TypeMessage::Deleted,
+];
+
+const ORIGIN_CODES: [SendByApi; 3] = [SendByApi::Unknown, SendByApi::False, SendByApi::True];
+
+const AUDIENCE_CODES: [Audience; 5] = [
+    Audience::Everyone,
+    Audience::One,
+    Audience::UpTo10,
+    Audience::UpTo100,
+    Audience::Over100,
+];
+
+const STATE_CODES: [StatusMessage; 6] = [
+    StatusMessage::Unknown,
+    StatusMessage::Other,
+    StatusMessage::Pending,
+    StatusMessage::Sent,
+    StatusMessage::Delivered,
+    StatusMessage::Read,
+];
+
+pub(super) fn entry_row(entry: &Entry) -> EntryRow {
+    let mut row = EntryRow::default();
+    row[..8].copy_from_slice(&entry.earliest.to_le_bytes());
+    row[8..12].copy_from_slice(&entry.seen_hour.to_le_bytes());
+    row[12..15].copy_from_slice(&kind_codes(entry.kind));
+    row[15] = entry.states.bits();
+    row
+}
+
+/// The entry of a row; `None` where it is no such row.
+pub(super) fn entry(id: StatusId, row: EntryRow) -> Option<Entry> {
+    let mut reader = Reader(&row);
+    Some(Entry {
+        id,
+        earliest: reader.number()?,
+        seen_hour: u32::from_le_bytes(reader.bytes()?),
+        kind: reader.kind()?,
+        states: States::from_bits(reader.byte()?)?,
+    })
+}
+
+/// When it was created and last read a journal, then the totals in the order of [`Totals`]; counts are preceded by their number.
+pub(super) fn summary_row(summary: &Summary) -> Vec<u8> {
+    let totals = &summary.totals;
+    let mut row = Vec::new();
+    let mut number = |number: u64| row.extend(number.to_le_bytes());
+    number(summary.created);
+    // No answer comes in the last second of time, so that it can stand for none.
+    number(summary.last_success.map_or(u64::MAX, |last| last.min(u64::MAX - 1)));
+    number(totals.gaps);
+    number(totals.gap_seconds);
+    write_histogram(&mut row, &totals.participants);
+    for delays in &totals.delays {
+        write_histogram(&mut row, delays);
+    }
+    row.extend((totals.statuses.iter().len() as u64).to_le_bytes());
+    for (kind, count) in totals.statuses.iter() {
+        row.extend(kind_codes(kind));
+        row.extend(count.to_le_bytes());
+    }
+    row.extend((totals.transitions.iter().len() as u64).to_le_bytes());
+    for ((state, kind), count) in totals.transitions.iter() {
+        row.push(code(&STATE_CODES, state));
+        row.extend(kind_codes(kind));
+        row.extend(count.to_le_bytes());
+    }
+    row
+}
+
+/// The summary of a row; `None` where it is no such row.
+pub(super) fn summary(row: &[u8]) -> Option<Summary> {
+    let mut reader = Reader(row);
+    let created = reader.number()?;
+    let last_success = Some(reader.number()?).filter(|last| *last != u64::MAX);
+    let totals = Totals {
+        gaps: reader.number()?,
+        gap_seconds: reader.number()?,
+        participants: reader.histogram()?,
+        delays: [reader.histogram()?, reader.histogram()?, reader.histogram()?],
+        statuses: reader.counts(Reader::kind)?,
+        transitions: reader.counts(|reader| Some((reader.label(&STATE_CODES)?, reader.kind()?)))?,
+    };
+    reader.0.is_empty().then_some(Summary {
+        created,
+        last_success,
+        totals,
+    })
+}
+
+fn kind_codes(kind: Kind) -> [u8; 3] {
+    [
+        code(&TYPE_CODES, kind.type_message),
+        code(&ORIGIN_CODES, kind.send_by_api),
+        code(&AUDIENCE_CODES, kind.audience),
+    ]
+}
+
+/// The place of a label among its codes. One without a code is spelled so that it can't be read, rather than as another.
+fn code<L: Copy + PartialEq>(codes: &[L], label: L) -> u8 {
+    let index = codes.iter().position(|known| *known == label);
+    index.and_then(|index| u8::try_from(index).ok()).unwrap_or(u8::MAX)
+}
+
+fn write_histogram<const N: usize>(row: &mut Vec<u8>, histogram: &Histogram<N>) {
+    for number in histogram.buckets.iter().chain([&histogram.beyond, &histogram.sum]) {
+        row.extend(number.to_le_bytes());
+    }
+}
+
+/// What is left to read of a row.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*bytes)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.bytes().map(|[byte]| byte)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.bytes().map(u64::from_le_bytes)
+    }
+
+    fn label<L: Copy>(&mut self, codes: &[L]) -> Option<L> {
+        codes.get(usize::from(self.byte()?)).copied()
+    }
+
+    fn kind(&mut self) -> Option<Kind> {
+        Some(Kind {
+            type_message: self.label(&TYPE_CODES)?,
+            send_by_api: self.label(&ORIGIN_CODES)?,
+            audience: self.label(&AUDIENCE_CODES)?,
+        })
+    }
+
+    fn histogram<const N: usize>(&mut self) -> Option<Histogram<N>> {
+        let mut histogram = Histogram::default();
+        for number in &mut histogram.buckets {
+            *number = self.number()?;
+        }
+        histogram.beyond = self.number()?;
+        histogram.sum = self.number()?;
+        Some(histogram)
+    }
+
+    fn counts<K: Copy + Ord>(&mut self, labels: impl Fn(&mut Self) -> Option<K>) -> Option<Counts<K>> {
+        let number = self.number()?;
+        let counts = (0..number).map(|_| Some((labels(self)?, self.number()?)));
+        counts.collect::<Option<Vec<_>>>().map(Counts::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::journal::{Journal, Record};
+    use crate::ledger::Ledger;
+
+    /// Bytes in hexadecimal, where ` 0*8 ` stands for eight zeros.
+    fn hex(bytes: &[u8]) -> String {
+        let mut text = String::new();
+        for run in bytes.chunk_by(|one, next| (*one == 0) == (*next == 0)) {
+            if run[0] == 0 {
+                let _ = write!(text, " 0*{} ", run.len());
+            } else {
+                let _ = run.iter().try_for_each(|byte| write!(text, "{byte:02x}"));
+            }
+        }
+        text
+    }
+
+    /// A film for seven, seen pending at first and read in the end.
+    fn ledger() -> Ledger {
+        let record = |timestamp, status_message| Record {
+            id: StatusId::of("3EB0"),
+            timestamp,
+            participants: 7,
+            status_message,
+            type_message: TypeMessage::Video,
+            send_by_api: SendByApi::False,
+        };
+        let mut ledger = Ledger::new(1_700_000_000);
+        ledger.apply(&Journal::default(), 1_700_000_000);
+        let sightings = [
+            record(1_700_000_001, StatusMessage::Pending),
+            record(1_700_000_401, StatusMessage::Read),
+        ];
+        for sighting in sightings {
+            ledger.apply(&Journal::new(vec![sighting], 0), sighting.timestamp);
+        }
+        ledger
+    }
+
+    #[test]
+    fn the_bytes_of_an_entry_never_change() {
+        let [known] = ledger().entries().try_into().unwrap();
+        let row = entry_row(&known);
+        assert_eq!(
+            hex(&u128::from(known.id).to_be_bytes()),
+            "3faf70c3c2294d801085086abdee243c"
+        );
+        assert_eq!(hex(&row), "01f15365 0*4 9e3407 0*1 0501020f");
+        assert_eq!(entry(known.id, row), Some(known));
+    }
+
+    #[test]
+    fn the_bytes_of_a_summary_never_change() {
+        let ledger = ledger();
+        let known = Summary {
+            created: ledger.created(),
+            last_success: ledger.last_success(),
+            totals: ledger.totals().clone(),
+        };
+        let row = summary_row(&known);
+        assert_eq!(
+            hex(&row),
+            " 0*1 f15365 0*4 91f25365 0*36 01 0*63 07 0*231 01 0*55 9001 0*6 01 0*7 05010201 0*7 04 0*7 0205010201 0*7 0305010201 0*7 0405010201 0*7 0505010201 0*7 "
+        );
+        assert_eq!(summary(&row), Some(known));
+    }
+
+    #[test]
+    fn a_row_of_another_length_or_with_an_unknown_code_is_none() {
+        let row = summary_row(&Summary {
+            created: 1,
+            last_success: None,
+            totals: ledger().totals().clone(),
+        });
+        for length in 0..row.len() {
+            assert_eq!(summary(&row[..length]), None);
+        }
+        assert_eq!(summary(&[row.as_slice(), &[0]].concat()), None);
+        let id = StatusId::of("3EB0");
+        for (place, code) in [(12, 8), (13, 3), (14, 5), (15, 0b10), (15, 0b10_0000)] {
+            let mut row = EntryRow::default();
+            assert!(entry(id, row).is_some());
+            row[place] = code;
+            assert_eq!(entry(id, row), None);
+        }
+    }
+}
