@@ -50,6 +50,9 @@ pub struct Serve {
     /// What to export.
     #[command(flatten)]
     pub config: ConfigFile,
+    /// Where the ledger is kept.
+    #[command(flatten)]
+    pub storage: Storage,
     /// Where and how to serve.
     #[command(flatten)]
     pub web: Web,
@@ -64,6 +67,9 @@ pub struct CheckConfig {
     /// What to check.
     #[command(flatten)]
     pub config: ConfigFile,
+    /// Where the ledger is kept.
+    #[command(flatten)]
+    pub storage: Storage,
     /// What to log.
     #[command(flatten)]
     pub log: Log,
@@ -126,6 +132,14 @@ pub struct ConfigFile {
     /// Configuration file (YAML); without it, one instance comes from the environment
     #[arg(long = "config.file", value_name = "PATH", env = "GREENAPI_EXPORTER_CONFIG_FILE")]
     pub config_file: Option<PathBuf>,
+}
+
+/// Where the ledger is kept.
+#[derive(Debug, Args)]
+pub struct Storage {
+    /// Directory to keep the ledger in; without it, counters start anew at each start
+    #[arg(long = "storage.path", value_name = "DIR", env = "GREENAPI_EXPORTER_STORAGE_PATH")]
+    pub path: Option<PathBuf>,
 }
 
 /// Where and how to serve.

@@ -2,12 +2,14 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use greenapi_exporter::account::{Account, AccountError, Credentials};
+use greenapi_exporter::books::Books;
 use greenapi_exporter::cli::{CheckConfig, Demo, Once, Serve, Simulate, Web};
 use greenapi_exporter::clock::Clock;
 use greenapi_exporter::collector::Collector;
@@ -17,6 +19,7 @@ use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::pages::{Options, Pages};
 use greenapi_exporter::simulator::{Login, Simulator, World};
 use greenapi_exporter::snapshot::Snapshot;
+use greenapi_exporter::store::Store;
 use greenapi_exporter::{exposition, web};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,7 +29,8 @@ use tracing::{info, warn};
 /// Serves metrics until told to stop.
 pub(crate) async fn serve(flags: Serve, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file, environment)?;
-    let exporter = Exporter::new(&config, flags.web, clock)?;
+    let books = open_books(flags.storage.path.as_deref())?;
+    let exporter = Exporter::new(&config, books, flags.web, clock)?;
     exporter.run(stop_signal()?).await;
     Ok(ExitCode::SUCCESS)
 }
@@ -35,13 +39,17 @@ pub(crate) async fn serve(flags: Serve, environment: Environment<'_>, clock: Clo
 pub(crate) fn check_config(flags: &CheckConfig, environment: Environment<'_>) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
     print(config.effective().as_bytes())?;
+    if let Some(directory) = &flags.storage.path {
+        let statuses = Store::check(directory)?;
+        info!(path = %directory.display(), statuses, "the ledger can be opened");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Collects once.
 pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
-    let fleet = Fleet::new(&config, clock).context("cannot set up TLS")?;
+    let fleet = Fleet::new(&config, Arc::default(), clock).context("cannot set up TLS")?;
     let deadline = Instant::now() + ONCE_TIMEOUT;
     let instances = match &flags.target {
         None => fleet.collect(deadline).await,
@@ -79,7 +87,7 @@ pub(crate) async fn demo(flags: Demo, clock: &Clock) -> anyhow::Result<ExitCode>
     let simulator = Simulator::new(World::demo(flags.world.seed, clock.accelerated(flags.world.speed)));
     let (listeners, addresses) = bind(&[SocketAddr::from(([127, 0, 0, 1], 0))])?;
     let config = demo_config(&simulator, &base_url(&addresses))?;
-    let exporter = Exporter::new(&config, flags.web, clock.clone())?;
+    let exporter = Exporter::new(&config, Books::default(), flags.web, clock.clone())?;
     let stop = stop_signal()?;
     print(exporter.introduction().as_bytes())?;
     let (running, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -127,8 +135,8 @@ struct Exporter {
 }
 
 impl Exporter {
-    fn new(config: &Config, web: Web, clock: Clock) -> anyhow::Result<Self> {
-        let fleet = Fleet::new(config, clock.clone()).context("cannot set up TLS")?;
+    fn new(config: &Config, books: Books, web: Web, clock: Clock) -> anyhow::Result<Self> {
+        let fleet = Fleet::new(config, Arc::new(books), clock.clone()).context("cannot set up TLS")?;
         let (listeners, addresses) = bind(&web.listen_addresses)?;
         let options = Options {
             telemetry_path: web.telemetry_path.clone(),
@@ -167,6 +175,17 @@ impl Exporter {
             path = self.telemetry_path
         )
     }
+}
+
+/// The ledgers in `directory`, or ones that start anew.
+fn open_books(directory: Option<&Path>) -> anyhow::Result<Books> {
+    let Some(directory) = directory else {
+        info!("counters start anew at each start: no --storage.path is given");
+        return Ok(Books::default());
+    };
+    let books = Books::open(directory)?;
+    info!(path = %directory.display(), statuses = books.entries(), "opened the ledger");
+    Ok(books)
 }
 
 fn load(file: Option<std::path::PathBuf>, environment: Environment<'_>) -> anyhow::Result<Config> {

@@ -108,6 +108,8 @@ impl Pages {
             build: BUILD,
             config_last_reload_successful: true,
             config_last_reload_success: self.started,
+            ledger_entries: self.fleet.books().entries(),
+            ledger_errors: self.fleet.books().errors(),
             http_requests: self.http_requests(),
             process: process::read(),
         };

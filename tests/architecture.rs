@@ -15,14 +15,24 @@ const CORE: &[&str] = &[
     "fetch",
     "journal",
     "label",
+    "ledger",
     "snapshot",
 ];
 
 /// Modules that each talk to one kind of outside.
-const EDGES: &[&str] = &["clock", "config", "green_api", "process", "telemetry", "web"];
+const EDGES: &[&str] = &["clock", "config", "green_api", "process", "store", "telemetry", "web"];
 
 /// Modules of time and tasks.
-const SHELL: &[&str] = &["cli", "collect", "discovery", "fleet", "flight", "pages", "simulator"];
+const SHELL: &[&str] = &[
+    "books",
+    "cli",
+    "collect",
+    "discovery",
+    "fleet",
+    "flight",
+    "pages",
+    "simulator",
+];
 
 #[test]
 fn every_module_has_its_layer() {
@@ -75,6 +85,7 @@ fn only_one_module_knows_each_outside_crate() {
     check("reqwest", &["green_api", "fleet"]);
     check("serde_saphyr", &["config"]);
     check("prometheus_client", &["exposition"]);
+    check("redb", &["store"]);
     check("flate2", &["exposition"]);
     check("clap", &["cli", "telemetry"]);
 }
