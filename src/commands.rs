@@ -7,20 +7,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use greenapi_exporter::account::{Account, AccountError, Credentials};
 use greenapi_exporter::books::Books;
-use greenapi_exporter::cli::{CheckConfig, Demo, Once, Serve, Simulate, Web};
-use greenapi_exporter::clock::Clock;
+use greenapi_exporter::cli::{Backfill, CheckConfig, Demo, Once, Serve, Simulate, Web};
+use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::collector::Collector;
 use greenapi_exporter::config::{Config, Environment, Instance, Settings, Source, TokenSource};
 use greenapi_exporter::fleet::Fleet;
+use greenapi_exporter::green_api::failure::Failure;
+use greenapi_exporter::green_api::{Client, JournalMethod};
+use greenapi_exporter::journal::{Journal, minutes};
 use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::pages::{Options, Pages};
 use greenapi_exporter::simulator::{Login, Simulator, World};
 use greenapi_exporter::snapshot::Snapshot;
 use greenapi_exporter::store::Store;
-use greenapi_exporter::{exposition, web};
+use greenapi_exporter::{backfill, exposition, web};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -55,8 +58,7 @@ pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Cloc
         None => fleet.collect(deadline).await,
         Some(target) => {
             let instance = fleet.collect_one(target, deadline).await;
-            let hint = "`greenapi-exporter check-config` lists the instances";
-            vec![instance.with_context(|| format!("no instance has the id or name `{target}`\n  hint: {hint}"))?]
+            vec![instance.with_context(|| no_instance(target))?]
         }
     };
     let all_up = !instances.is_empty() && instances.iter().all(|instance| instance.up() == Some(true));
@@ -66,6 +68,39 @@ pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Cloc
     });
     print(&exposition::render(snapshot, None, None, exposition::Options::default())?.body)?;
     Ok(ExitCode::from(u8::from(!all_up)))
+}
+
+/// Prints the history of an instance's journal.
+pub(crate) async fn backfill(flags: &Backfill, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
+    let config = load(flags.config.config_file.clone(), environment)?;
+    let instance = config.find(&flags.target).with_context(|| no_instance(&flags.target))?;
+    let client = Client::new(config.max_response_bytes, 1, clock.clone()).context("cannot set up TLS")?;
+    let end = unix_seconds(clock.now());
+    let mut records = Vec::new();
+    let (id, credentials) = (instance.account.id, &instance.credentials);
+    let journal = client.journal(
+        JournalMethod::Outgoing,
+        id,
+        credentials,
+        minutes(flags.since),
+        |_, record| {
+            records.push(record);
+        },
+    );
+    let malformed = tokio::time::timeout(ONCE_TIMEOUT, journal)
+        .await
+        .unwrap_or_else(|_| Err(Failure::timeout(ONCE_TIMEOUT)))
+        .map_err(|failure| {
+            let hint = failure.result.explanation();
+            anyhow!("cannot read the journal: {failure}\n  hint: {hint}")
+        })?;
+    let journal = Journal::new(records, malformed);
+    let mut history = Vec::new();
+    let period = (end.saturating_sub(flags.since.as_secs()), end);
+    backfill::write(journal.records(), id, period, &mut history)?;
+    info!(statuses = journal.records().len(), malformed, "read the journal");
+    print(&history)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Serves the simulated API until told to stop.
@@ -195,6 +230,11 @@ fn load(file: Option<std::path::PathBuf>, environment: Environment<'_>) -> anyho
         warn!(warning, "the configuration can be improved");
     }
     Ok(config)
+}
+
+fn no_instance(target: &str) -> String {
+    let hint = "`greenapi-exporter check-config` lists the instances";
+    format!("no instance has the id or name `{target}`\n  hint: {hint}")
 }
 
 fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {

@@ -38,6 +38,7 @@
 //! [`collect`], [`books`], [`fleet`], [`pages`]. The [`simulator`] is a GREEN-API to try all this against.
 
 pub mod account;
+pub mod backfill;
 pub mod books;
 pub mod catalogue;
 pub mod cli;

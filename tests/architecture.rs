@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// Modules that know no I/O, no clock and no task.
 const CORE: &[&str] = &[
     "account",
+    "backfill",
     "catalogue",
     "collector",
     "exposition",
@@ -163,6 +164,9 @@ fn sources() -> Vec<Source> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|extension| extension != "rs") {
                 continue;
             }
             let relative = path.strip_prefix(&root).unwrap();

@@ -177,6 +177,8 @@ fn what_is_not_known_is_not_shown() {
             "greenapi_malformed_records_total",
             "greenapi_outgoing_status_delay_seconds",
             "greenapi_outgoing_status_participants",
+            "greenapi_outgoing_status_transitions_total",
+            "greenapi_outgoing_statuses_total",
             "greenapi_unknown_values_total",
             "greenapi_up",
         ],

@@ -9,7 +9,7 @@ use crate::harness::{PATIENCE, TempFile, binary, config, id, run, series, simula
 
 #[tokio::test]
 async fn help_says_what_there_is() {
-    for command in ["", "serve", "check-config", "once", "simulate", "demo"] {
+    for command in ["", "serve", "check-config", "once", "backfill", "simulate", "demo"] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let finished = run(&mut binary(&arguments)).await;
         assert_eq!((finished.code, &*finished.stderr), (Some(0), ""));
