@@ -190,6 +190,9 @@ pub struct Web {
         value_parser = parse_telemetry_path
     )]
     pub telemetry_path: String,
+    /// Show in OpenMetrics since when counters count, as series of their own; for a Prometheus that makes use of them
+    #[arg(long = "web.openmetrics-created", env = "GREENAPI_EXPORTER_WEB_OPENMETRICS_CREATED")]
+    pub openmetrics_created: bool,
     /// Time taken off the scraper's time-out, so that the answer arrives before it
     #[arg(
         long = "scrape.timeout-offset",

@@ -176,6 +176,9 @@ impl Exporter {
         let options = Options {
             telemetry_path: web.telemetry_path.clone(),
             timeout_offset: web.timeout_offset,
+            exposition: exposition::Options {
+                openmetrics_created: web.openmetrics_created,
+            },
             clock,
         };
         Ok(Self {
