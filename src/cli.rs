@@ -44,6 +44,9 @@ pub enum Command {
     Simulate(Simulate),
     /// Serve metrics of a simulated GREEN-API: see it work without an account
     Demo(Demo),
+    /// Ask the exporter of this machine whether it is alive; for containers, where there is no curl
+    #[command(hide = true)]
+    Healthcheck(Healthcheck),
 }
 
 /// Flags of `serve`.
@@ -152,6 +155,24 @@ pub struct Demo {
     pub log: Log,
 }
 
+/// Flags of `healthcheck`.
+#[derive(Debug, Args)]
+pub struct Healthcheck {
+    /// Address that the exporter serves on; the first of several is asked
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDR",
+        env = "GREENAPI_EXPORTER_WEB_LISTEN_ADDRESS",
+        value_delimiter = ',',
+        default_value = ":10466",
+        value_parser = parse_listen_address
+    )]
+    pub listen_addresses: Vec<SocketAddr>,
+    /// What to log.
+    #[command(flatten)]
+    pub log: Log,
+}
+
 /// Which configuration to load.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
@@ -248,6 +269,7 @@ impl Cli {
             Some(Command::Backfill(backfill)) => &backfill.log,
             Some(Command::Simulate(simulate)) => &simulate.log,
             Some(Command::Demo(demo)) => &demo.log,
+            Some(Command::Healthcheck(healthcheck)) => &healthcheck.log,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What each command does: build everything that can fail, then run it.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use greenapi_exporter::account::{Account, AccountError, Credentials};
 use greenapi_exporter::books::Books;
-use greenapi_exporter::cli::{Backfill, CheckConfig, Demo, Once, Serve, Simulate, Web};
+use greenapi_exporter::cli::{Backfill, CheckConfig, Demo, Healthcheck, Once, Serve, Simulate, Web};
 use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::collector::Collector;
 use greenapi_exporter::config::{Config, Environment, Instance, Settings, Source, TokenSource};
@@ -24,7 +24,8 @@ use greenapi_exporter::simulator::{Login, Simulator, World};
 use greenapi_exporter::snapshot::Snapshot;
 use greenapi_exporter::store::Store;
 use greenapi_exporter::{backfill, exposition, web};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -133,6 +134,44 @@ pub(crate) async fn demo(flags: Demo, clock: &Clock) -> anyhow::Result<ExitCode>
     };
     tokio::join!(serving, simulator.serve(listeners, async { _ = stopped.await }));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the exporter of this machine whether it is alive.
+pub(crate) async fn healthcheck(flags: &Healthcheck) -> anyhow::Result<ExitCode> {
+    let mut address = *flags.listen_addresses.first().context("no address is given")?;
+    address.set_ip(match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    });
+    let answer = tokio::time::timeout(HEALTHCHECK_TIMEOUT, ask_health(address))
+        .await
+        .map_err(|_| anyhow!("no answer from `{address}` within {HEALTHCHECK_TIMEOUT:?}"))?
+        .with_context(|| format!("no answer from `{address}`"))?;
+    // An exporter that asks for a password, or for TLS by an alert (a record of type 21), is alive; no secret is
+    // needed to find that out.
+    let is_alive = matches!(
+        &answer,
+        b"HTTP/1.0 200" | b"HTTP/1.1 200" | b"HTTP/1.0 401" | b"HTTP/1.1 401"
+    ) || answer.starts_with(&[21, 3]);
+    let no_exporter = || anyhow!("`{address}` is served by something else");
+    is_alive.then_some(ExitCode::SUCCESS).ok_or_else(no_exporter)
+}
+
+/// The first bytes of the answer of the exporter at `address`; as many as there are, padded with zeros.
+async fn ask_health(address: SocketAddr) -> io::Result<[u8; 12]> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET /-/healthy HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = [0; 12];
+    let mut length = 0;
+    while length < answer.len() {
+        match stream.read(&mut answer[length..]).await? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    Ok(answer)
 }
 
 /// The configuration of an exporter whose instances are all simulated.
@@ -280,6 +319,9 @@ fn print(text: &[u8]) -> io::Result<()> {
         outcome => outcome,
     }
 }
+
+/// How long a live exporter takes to say so, at most.
+const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long one collection may take: the longest of a scrape.
 const ONCE_TIMEOUT: Duration = Duration::from_mins(2);

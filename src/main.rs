@@ -46,6 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Backfill(flags) => commands::backfill(&flags, &environment, clock).await,
             Command::Simulate(flags) => commands::simulate(&flags, &clock).await,
             Command::Demo(flags) => commands::demo(flags, &clock).await,
+            Command::Healthcheck(flags) => commands::healthcheck(&flags).await,
         }
     })
 }

@@ -12,6 +12,7 @@ mod documents;
 mod durability;
 mod fetching;
 mod harness;
+mod healthcheck;
 mod memory;
 mod prometheus;
 mod scraping;
