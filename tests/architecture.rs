@@ -17,11 +17,21 @@ const CORE: &[&str] = &[
     "journal",
     "label",
     "ledger",
+    "shard",
     "snapshot",
 ];
 
 /// Modules that each talk to one kind of outside.
-const EDGES: &[&str] = &["clock", "config", "green_api", "process", "store", "telemetry", "web"];
+const EDGES: &[&str] = &[
+    "clock",
+    "config",
+    "green_api",
+    "process",
+    "store",
+    "systemd",
+    "telemetry",
+    "web",
+];
 
 /// Modules of time and tasks.
 const SHELL: &[&str] = &[
@@ -32,6 +42,7 @@ const SHELL: &[&str] = &[
     "fleet",
     "flight",
     "pages",
+    "reload",
     "simulator",
 ];
 

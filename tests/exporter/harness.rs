@@ -103,6 +103,7 @@ pub(crate) struct Exporter {
     log: watch::Receiver<String>,
     logging: JoinHandle<()>,
     http: reqwest::Client,
+    config: Option<TempFile>,
     /// Where it serves, such as `http://127.0.0.1:12345`.
     pub(crate) url: String,
 }
@@ -125,8 +126,10 @@ impl Exporter {
         let file = TempFile::new("exporter.yml", config);
         let mut command = binary(&["serve", "--config.file", file.path(), "--web.listen-address", address]);
         command.args(flags);
-        // The file is read before it says where it serves.
-        Self::spawn(command).await
+        Self {
+            config: Some(file),
+            ..Self::spawn(command).await
+        }
     }
 
     /// Serves on a free port as `program` starts it with `arguments` and `flags`.
@@ -159,6 +162,7 @@ impl Exporter {
             log,
             logging,
             http: reqwest::Client::new(),
+            config: None,
             url: String::new(),
         };
         let line = exporter.logged("serving metrics").await;
@@ -230,6 +234,11 @@ impl Exporter {
         let answer = self.get("/metrics").await;
         assert_eq!(answer.status, 200);
         answer.text
+    }
+
+    /// Puts another configuration in the place of the present one, which stays in force until a reload.
+    pub(crate) fn configure(&self, config: &str) {
+        std::fs::write(&self.config.as_ref().unwrap().path, config).unwrap();
     }
 
     /// Sends a signal.

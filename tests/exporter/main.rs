@@ -13,6 +13,7 @@ mod durability;
 mod fetching;
 mod harness;
 mod memory;
+mod operations;
 mod prometheus;
 mod scraping;
 mod secrets;
