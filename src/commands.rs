@@ -12,12 +12,13 @@ use greenapi_exporter::cli::{CheckConfig, Demo, Once, Serve, Simulate, Web};
 use greenapi_exporter::clock::Clock;
 use greenapi_exporter::collector::Collector;
 use greenapi_exporter::config::{Config, Environment, Instance, Settings, Source, TokenSource};
+use greenapi_exporter::exposition;
 use greenapi_exporter::fleet::Fleet;
 use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::pages::{Options, Pages};
 use greenapi_exporter::simulator::{Login, Simulator, World};
 use greenapi_exporter::snapshot::Snapshot;
-use greenapi_exporter::{exposition, web};
+use greenapi_exporter::web::{self, WebConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -124,11 +125,13 @@ struct Exporter {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
     telemetry_path: String,
+    web_config: Option<Arc<WebConfig>>,
 }
 
 impl Exporter {
     fn new(config: &Config, web: Web, clock: Clock) -> anyhow::Result<Self> {
         let fleet = Fleet::new(config, clock.clone()).context("cannot set up TLS")?;
+        let web_config = web.web_config_file.as_deref().map(WebConfig::open).transpose()?;
         let (listeners, addresses) = bind(&web.listen_addresses)?;
         let options = Options {
             telemetry_path: web.telemetry_path.clone(),
@@ -140,21 +143,35 @@ impl Exporter {
             listeners,
             addresses,
             telemetry_path: web.telemetry_path,
+            web_config: web_config.map(Arc::new),
         })
     }
 
     async fn run(self, stop: impl Future<Output = ()>) {
         for address in &self.addresses {
-            info!(%address, path = self.telemetry_path, "serving metrics");
+            info!(%address, path = self.telemetry_path, tls = self.is_tls(), "serving metrics");
         }
         let pages = self.pages;
-        web::serve(self.listeners, move |request| pages.clone().answer(request), stop).await;
+        let handler = move |request| pages.clone().answer(request);
+        match self.web_config {
+            None => web::serve(self.listeners, handler, stop).await,
+            Some(web_config) => web::serve_configured(self.listeners, web_config, handler, stop).await,
+        }
         info!("stopped");
+    }
+
+    fn is_tls(&self) -> bool {
+        self.web_config.as_ref().is_some_and(|web_config| web_config.is_tls())
     }
 
     /// What to look at first.
     fn introduction(&self) -> String {
         let base = base_url(&self.addresses);
+        let base = if self.is_tls() {
+            base.replacen("http://", "https://", 1)
+        } else {
+            base
+        };
         let port = self.addresses.first().map_or(0, SocketAddr::port);
         format!(
             "A simulated GREEN-API and its exporter are running. Open\n\n  \
