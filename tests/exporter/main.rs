@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod certificates;
 mod commands;
 mod documents;
 mod fetching;
@@ -15,4 +16,6 @@ mod memory;
 mod prometheus;
 mod scraping;
 mod secrets;
+mod securing;
 mod serving;
+mod web_config;

@@ -11,19 +11,19 @@ use tokio::process::{Child, Command};
 use crate::harness::{Exporter, PATIENCE, config, id, simulate};
 
 /// A running Prometheus.
-struct Prometheus {
+pub(crate) struct Prometheus {
     _child: Child,
     _folder: TempDir,
     url: String,
 }
 
 impl Prometheus {
-    /// One that scrapes `target` every second, with more `flags`.
-    async fn start(target: &str, flags: &[&str]) -> Self {
+    /// One that scrapes `target` every second, with `more` lines about how, and more `flags`.
+    pub(crate) async fn start(target: &str, more: &str, flags: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let config = folder.path().join("prometheus.yml");
         let scrape = format!(
-            "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: greenapi\n    static_configs:\n      - targets: ['{target}']\n"
+            "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: greenapi\n    static_configs:\n      - targets: ['{target}']\n{more}"
         );
         std::fs::write(&config, scrape).unwrap();
         // Debian's Prometheus can't tell which port it took, so it is given one that was free a moment ago.
@@ -67,7 +67,7 @@ impl Prometheus {
     }
 
     /// The result of an instant query once there is any: a scrape makes it come.
-    async fn query(&self, query: &str) -> Vec<Value> {
+    pub(crate) async fn query(&self, query: &str) -> Vec<Value> {
         let result = async {
             loop {
                 let answer = self.api("query", &[("query", query)]).await;
@@ -88,7 +88,7 @@ async fn check(flags: &[&str]) {
     let (simulator, url) = simulate(&[Behaviour::Healthy, Behaviour::Forbidden]);
     let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
     let target = exporter.url.strip_prefix("http://").unwrap();
-    let prometheus = Prometheus::start(target, flags).await;
+    let prometheus = Prometheus::start(target, "", flags).await;
     prometheus.query("up{job=\"greenapi\"} == 1").await;
     let statuses = prometheus
         .query("sum by (id_instance) (greenapi_journal_statuses) > 0")
