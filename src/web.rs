@@ -8,6 +8,7 @@ mod client_policy;
 mod connection;
 mod offer;
 mod rate_limit;
+mod requests;
 mod settings;
 mod tls;
 mod users;
@@ -24,7 +25,6 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use hyper_util::server::graceful::GracefulShutdown;
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket};
@@ -32,6 +32,8 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 pub use web_config::WebConfig;
+
+use connection::Connections;
 
 /// The body of an answer. An error in it breaks the connection off.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -106,7 +108,7 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let connections = Arc::new(GracefulShutdown::new());
+    let connections = Arc::new(Connections::default());
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(accept(listener, tls.clone(), handler.clone(), connections.clone()));
@@ -122,7 +124,7 @@ where
     }
 }
 
-async fn accept<T, H, F>(listener: TcpListener, tls: T, handler: H, connections: Arc<GracefulShutdown>)
+async fn accept<T, H, F>(listener: TcpListener, tls: T, handler: H, connections: Arc<Connections>)
 where
     T: Fn() -> Option<Arc<ServerConfig>>,
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,

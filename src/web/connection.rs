@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -14,12 +14,14 @@ use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use super::Body;
+use super::requests::Requests;
 use super::settings::H2;
 
 /// Prepares the socket of a new connection.
@@ -63,7 +65,7 @@ pub(super) async fn handshake(stream: TcpStream, config: Arc<ServerConfig>) -> O
 }
 
 /// Serves `handler` on a connection over TLS, by the protocol that was agreed on.
-pub(super) fn serve_tls<H, F>(stream: TlsStream<TcpStream>, handler: H, connections: &GracefulShutdown)
+pub(super) fn serve_tls<H, F>(stream: TlsStream<TcpStream>, handler: H, connections: &Connections)
 where
     H: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
@@ -76,7 +78,7 @@ where
 }
 
 /// Serves `handler` on a connection by HTTP/1.1 or 1.0.
-pub(super) fn serve_http1<S, H, F>(stream: S, handler: H, connections: &GracefulShutdown)
+pub(super) fn serve_http1<S, H, F>(stream: S, handler: H, connections: &Connections)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F + Send + 'static,
@@ -92,7 +94,7 @@ where
     run(connection, requests, connections);
 }
 
-fn serve_http2<S, H, F>(stream: S, handler: H, connections: &GracefulShutdown)
+fn serve_http2<S, H, F>(stream: S, handler: H, connections: &Connections)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F + Send + 'static,
@@ -130,75 +132,42 @@ where
 }
 
 /// Runs a connection in a task of its own, until it ends or is idle for too long.
-fn run<C>(connection: C, requests: Arc<Requests>, connections: &GracefulShutdown)
+fn run<C>(connection: C, requests: Arc<Requests>, connections: &Connections)
 where
     C: GracefulConnection<Error = hyper::Error> + Send + 'static,
 {
-    let connection = connections.watch(connection);
+    let connection = connections.graceful.watch(connection);
+    let mut stopping = connections.stopping.subscribe();
     tokio::spawn(async move {
+        let stopped = async {
+            // A client that doesn't say goodbye is not waited for.
+            _ = stopping.wait_for(|stopping| *stopping).await.is_ok();
+            requests.idle(FAREWELL).await;
+        };
         tokio::select! {
             outcome = connection => {
                 if let Err(error) = outcome {
                     debug!(%error, "connection broke off");
                 }
             }
-            () = requests.idle() => debug!(timeout = ?IDLE_TIMEOUT, "closed an idle connection"),
+            () = requests.idle(IDLE_TIMEOUT) => debug!(timeout = ?IDLE_TIMEOUT, "closed an idle connection"),
+            () = stopped => debug!("closed a connection on stopping"),
         }
     });
 }
 
-/// The requests of a connection. One rule ends all that would never end by itself: a client that sends nothing, that
-/// sends a head byte by byte, that doesn't take its answer, or that is gone.
-struct Requests(Mutex<Load>);
-
-struct Load {
-    under_way: usize,
-    /// When one was last begun or answered.
-    moved: Instant,
+/// The connections that are served.
+#[derive(Default)]
+pub(super) struct Connections {
+    graceful: GracefulShutdown,
+    stopping: watch::Sender<bool>,
 }
 
-impl Default for Requests {
-    fn default() -> Self {
-        let moved = Instant::now();
-        Self(Mutex::new(Load { under_way: 0, moved }))
-    }
-}
-
-impl Requests {
-    /// A request is under way until what is returned is dropped.
-    fn begin(self: Arc<Self>) -> UnderWay {
-        self.step(|under_way| under_way + 1);
-        UnderWay(self)
-    }
-
-    fn step(&self, change: impl FnOnce(usize) -> usize) {
-        let mut load = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        load.under_way = change(load.under_way);
-        load.moved = Instant::now();
-    }
-
-    /// Completes once nothing was asked or answered for `IDLE_TIMEOUT`.
-    async fn idle(&self) {
-        loop {
-            let now = Instant::now();
-            let look_again = {
-                let load = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                let since = if load.under_way == 0 { load.moved } else { now };
-                since + IDLE_TIMEOUT
-            };
-            if look_again <= now {
-                return;
-            }
-            sleep_until(look_again).await;
-        }
-    }
-}
-
-struct UnderWay(Arc<Requests>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.step(|under_way| under_way.saturating_sub(1));
+impl Connections {
+    /// Completes once the answers under way are sent.
+    pub(super) async fn shutdown(self) {
+        self.stopping.send_replace(true);
+        self.graceful.shutdown().await;
     }
 }
 
@@ -213,6 +182,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// scrape interval of a minute, so that a scraper keeps its connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
+/// How long an answer may take to be taken once the server stops.
+const FAREWELL: Duration = Duration::from_secs(10);
+
 /// The longest request head that is read.
 const MAX_HEADER_BYTES: u16 = 16 * 1024;
 
@@ -222,14 +194,15 @@ const MAX_STREAMS: u32 = 100;
 #[cfg(test)]
 mod tests {
     use tokio::io::DuplexStream;
+    use tokio::time::Instant;
 
     use super::super::full;
     use super::*;
 
     /// A connection by which 1 MiB is answered to every request, and what watches it.
-    fn connection(serve: fn(DuplexStream, &GracefulShutdown)) -> (DuplexStream, GracefulShutdown) {
+    fn connection(serve: fn(DuplexStream, &Connections)) -> (DuplexStream, Connections) {
         let (client, server) = tokio::io::duplex(1024);
-        let connections = GracefulShutdown::new();
+        let connections = Connections::default();
         serve(server, &connections);
         (client, connections)
     }
@@ -238,19 +211,16 @@ mod tests {
         Response::new(full(vec![b'a'; 1024 * 1024]))
     }
 
-    fn http1(stream: DuplexStream, connections: &GracefulShutdown) {
+    fn http1(stream: DuplexStream, connections: &Connections) {
         serve_http1(stream, answer, connections);
     }
 
-    fn http2(stream: DuplexStream, connections: &GracefulShutdown) {
+    fn http2(stream: DuplexStream, connections: &Connections) {
         serve_http2(stream, answer, connections);
     }
 
     /// How many seconds it takes until the client is given up who sends `pieces`, one every 10 seconds, and doesn't read.
-    async fn seconds_until_closed(
-        (mut client, connections): (DuplexStream, GracefulShutdown),
-        pieces: &[&[u8]],
-    ) -> u64 {
+    async fn seconds_until_closed((mut client, connections): (DuplexStream, Connections), pieces: &[&[u8]]) -> u64 {
         let start = Instant::now();
         for piece in pieces {
             if client.write_all(piece).await.is_err() {
@@ -258,7 +228,7 @@ mod tests {
             }
             tokio::time::sleep(Duration::from_secs(10)).await;
         }
-        while connections.count() > 0 {
+        while connections.graceful.count() > 0 {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         start.elapsed().as_secs()
@@ -267,7 +237,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn clients_that_keep_a_connection_for_nothing_are_given_up() {
         const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-        let check = async |serve: fn(DuplexStream, &GracefulShutdown), pieces: &[&[u8]], expected: u64| {
+        let check = async |serve: fn(DuplexStream, &Connections), pieces: &[&[u8]], expected: u64| {
             let seconds = seconds_until_closed(connection(serve), pieces).await;
             assert!((expected..=expected + 1).contains(&seconds), "{seconds} s {pieces:?}");
         };
@@ -310,5 +280,23 @@ mod tests {
         let mut status = [0; 15];
         client.read_exact(&mut status).await.unwrap();
         assert_eq!(&status, b"HTTP/1.1 200 OK");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_say_goodbye_is_not_waited_for() {
+        const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let check = async |serve: fn(DuplexStream, &Connections), sent: &[u8], before: u64, expected: u64| {
+            let (mut client, connections) = connection(serve);
+            client.write_all(sent).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(before)).await;
+            let start = Instant::now();
+            connections.shutdown().await;
+            assert_eq!(start.elapsed().as_secs(), expected, "{sent:?} {before} s before");
+        };
+        check(http1, b"", 1, 0).await;
+        check(http1, REQUEST, 1, 9).await;
+        check(http2, PREFACE, 1, 9).await;
+        check(http2, PREFACE, 20, 0).await;
     }
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use greenapi_exporter::web::WebConfig;
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::certificates::{Authority, this_machine};
@@ -144,4 +145,47 @@ async fn a_file_that_is_not_there_is_named() {
     let expected =
         "greenapi-exporter: /nonexistent.yml: cannot read the file: No such file or directory (os error 2)\n";
     assert_eq!((finished.code, &*finished.stderr), (Some(1), expected));
+}
+
+proptest! {
+    #[test]
+    fn no_file_makes_it_panic_or_show_a_secret(lines in prop::collection::vec(line(), 0..12)) {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("web.yml");
+        fs::write(&path, lines.concat()).unwrap();
+        if let Err(error) = WebConfig::open(&path) {
+            prop_assert!(!error.to_string().contains("QOauhQNbBCuQDKes6eFzPe"), "{}", error);
+        }
+    }
+}
+
+/// A line that might be in such a file, or almost.
+fn line() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "tls_server_config:",
+        "http_server_config:",
+        "rate_limit:",
+        "basic_auth_users:",
+        "cert:",
+        "key_file:",
+        "client_ca:",
+        "client_auth_type:",
+        "client_allowed_sans:",
+        "cipher_suites:",
+        "min_version:",
+        "headers:",
+        "X-Frame-Options:",
+        "interval:",
+        "burst:",
+        "-",
+    ]);
+    let value = prop_oneof![
+        Just(String::new()),
+        Just(" $2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi".to_owned()),
+        Just(" [TLS12, RequireAnyClientCert]".to_owned()),
+        Just(" RequireAndVerifyClientCert".to_owned()),
+        Just(" 99999999999999999999h".to_owned()),
+        " \\PC{0,12}",
+    ];
+    (0..3_usize, key, value).prop_map(|(depth, key, value)| format!("{}{key}{value}\n", "  ".repeat(depth)))
 }
