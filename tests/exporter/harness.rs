@@ -78,7 +78,10 @@ pub(crate) fn program(name: &str) -> Command {
 pub(crate) async fn run(command: &mut Command) -> Finished {
     let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap();
     let output = output.unwrap_or_else(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => panic!("{command:?} is missing: run `make test-programs`"),
+        std::io::ErrorKind::NotFound => {
+            let program = command.as_std().get_program().display();
+            panic!("{program} is missing: run `make test-programs`")
+        }
         _ => panic!("{error}"),
     });
     Finished {
