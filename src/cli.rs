@@ -185,6 +185,13 @@ pub struct Web {
         value_parser = parse_listen_address
     )]
     pub listen_addresses: Vec<SocketAddr>,
+    /// File with TLS, client certificates, users and limits, in the format of Prometheus' exporter-toolkit
+    #[arg(
+        long = "web.config.file",
+        value_name = "PATH",
+        env = "GREENAPI_EXPORTER_WEB_CONFIG_FILE"
+    )]
+    pub web_config_file: Option<PathBuf>,
     /// Path of the metrics
     #[arg(
         long = "web.telemetry-path",

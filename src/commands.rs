@@ -27,7 +27,8 @@ use greenapi_exporter::snapshot::Snapshot;
 use greenapi_exporter::store::Store;
 use greenapi_exporter::systemd::Notifier;
 use greenapi_exporter::telemetry::capture::Captures;
-use greenapi_exporter::{backfill, exposition, web};
+use greenapi_exporter::web::{self, WebConfig};
+use greenapi_exporter::{backfill, exposition};
 use listenfd::ListenFd;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -200,6 +201,7 @@ struct Exporter {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
     telemetry_path: String,
+    web_config: Option<Arc<WebConfig>>,
 }
 
 impl Exporter {
@@ -211,6 +213,7 @@ impl Exporter {
         environment: Environment,
         clock: Clock,
     ) -> anyhow::Result<Self> {
+        let web_config = web.web_config_file.as_deref().map(WebConfig::open).transpose()?;
         let (listeners, addresses) = if web.systemd_socket {
             from_systemd()?
         } else {
@@ -234,12 +237,13 @@ impl Exporter {
             listeners,
             addresses,
             telemetry_path: web.telemetry_path,
+            web_config: web_config.map(Arc::new),
         })
     }
 
     async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
         let mut hangup = signal(SignalKind::hangup())?;
-        let reloader = self.reloader;
+        let reloader = self.reloader.clone();
         let reloading = tokio::spawn(async move {
             while hangup.recv().await.is_some() {
                 // It logs what came of it.
@@ -247,7 +251,7 @@ impl Exporter {
             }
         });
         for address in &self.addresses {
-            info!(%address, path = self.telemetry_path, "serving metrics");
+            info!(%address, path = self.telemetry_path, tls = self.is_tls(), "serving metrics");
         }
         self.notifier.ready();
         let stop = async {
@@ -255,15 +259,28 @@ impl Exporter {
             self.notifier.stopping();
         };
         let pages = self.pages;
-        web::serve(self.listeners, move |request| pages.clone().answer(request), stop).await;
+        let handler = move |request| pages.clone().answer(request);
+        match self.web_config {
+            None => web::serve(self.listeners, handler, stop).await,
+            Some(web_config) => web::serve_configured(self.listeners, web_config, handler, stop).await,
+        }
         reloading.abort();
         info!("stopped");
         Ok(ExitCode::SUCCESS)
     }
 
+    fn is_tls(&self) -> bool {
+        self.web_config.as_ref().is_some_and(|web_config| web_config.is_tls())
+    }
+
     /// What to look at first.
     fn introduction(&self) -> String {
         let base = base_url(&self.addresses);
+        let base = if self.is_tls() {
+            base.replacen("http://", "https://", 1)
+        } else {
+            base
+        };
         let port = self.addresses.first().map_or(0, SocketAddr::port);
         format!(
             "A simulated GREEN-API and its exporter are running. Open\n\n  \

@@ -60,9 +60,9 @@ fn the_core_imports_only_the_core() {
 }
 
 #[test]
-fn edges_import_only_the_core_and_the_clock() {
+fn edges_import_only_the_core_the_clock_and_the_configuration() {
     for edge in EDGES {
-        check_imports(&[edge], &[CORE, &["clock", edge]]);
+        check_imports(&[edge], &[CORE, &["clock", "config", edge]]);
     }
 }
 
@@ -99,6 +99,10 @@ fn only_one_module_knows_each_outside_crate() {
     check("prometheus_client", &["exposition"]);
     check("redb", &["store"]);
     check("flate2", &["exposition"]);
+    check("tokio_rustls", &["web"]);
+    check("x509_cert", &["web"]);
+    check("bcrypt::", &["web"]);
+    check("aws_lc_rs", &["web"]);
     check("clap", &["cli", "telemetry"]);
 }
 

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod certificates;
 mod commands;
 mod documents;
 mod durability;
@@ -17,4 +18,6 @@ mod operations;
 mod prometheus;
 mod scraping;
 mod secrets;
+mod securing;
 mod serving;
+mod web_config;

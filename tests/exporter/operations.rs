@@ -334,3 +334,37 @@ async fn sockets_of_systemd_are_taken_over() {
     let stderr = String::from_utf8(without.stderr).unwrap();
     assert!(stderr.contains("systemd has passed no socket"), "{stderr}");
 }
+
+#[tokio::test]
+async fn ten_thousand_idle_connections_leave_it_answering() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let file = crate::harness::TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    let arguments = [
+        "-c",
+        "ulimit -n 12000; exec \"$@\"",
+        "sh",
+        env!("CARGO_BIN_EXE_greenapi-exporter"),
+        "serve",
+    ];
+    let exporter = Exporter::start_as("sh", &arguments, &["--config.file", file.path()]).await;
+    // A process of its own, since this one may not open so many files.
+    let script = "import socket, sys, urllib.request\n\
+        host, port = sys.argv[1].split(':')\n\
+        idle = [socket.create_connection((host, int(port))) for _ in range(10000)]\n\
+        print(urllib.request.urlopen(f'http://{sys.argv[1]}/-/healthy').status, len(idle))";
+    let address = exporter.url.strip_prefix("http://").unwrap();
+    let mut clients = tokio::process::Command::new("sh");
+    clients.args([
+        "-c",
+        "ulimit -n 12000; exec \"$@\"",
+        "sh",
+        "/usr/bin/python3",
+        "-c",
+        script,
+        address,
+    ]);
+    let output = clients.output().await.unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "200 10000\n", "{stderr}");
+    assert_eq!(gauge(&exporter.metrics().await, "greenapi_up", 0), Some(1.0));
+}
