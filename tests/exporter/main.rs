@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod certificates;
 mod commands;
 mod documents;
 mod durability;
@@ -14,7 +15,10 @@ mod fetching;
 mod harness;
 mod healthcheck;
 mod memory;
+mod operations;
 mod prometheus;
 mod scraping;
 mod secrets;
+mod securing;
 mod serving;
+mod web_config;
