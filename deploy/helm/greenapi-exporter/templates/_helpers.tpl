@@ -1,0 +1,34 @@
+{{- define "greenapi-exporter.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- /* A StatefulSet's pods are called after it, and their names end in a hash of up to 11 characters: 52 are left. */ -}}
+{{- define "greenapi-exporter.fullname" -}}
+{{- $name := include "greenapi-exporter.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "greenapi-exporter.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "greenapi-exporter.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "greenapi-exporter.labels" -}}
+{{ include "greenapi-exporter.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "greenapi-exporter.config" -}}
+{{- if not (or .Values.config.instances .Values.config.partner) -}}
+{{- fail "nothing to export: set `config.instances` or `config.partner`, or `demo: true` to try it on simulated data" -}}
+{{- end -}}
+{{- toYaml .Values.config -}}
+{{- end -}}
