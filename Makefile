@@ -1,6 +1,6 @@
 # What people type. Everything here works on a fresh machine with Rust; `make test` installs what else it needs.
 
-.PHONY: run test test-programs soak lint bench
+.PHONY: run test test-programs soak lint bench generate packages test-packages test-image
 
 # Shows the exporter at work on a simulated GREEN-API.
 run:
@@ -29,3 +29,37 @@ lint:
 # Prints the figures of docs and README.
 bench:
 	cargo bench --locked
+
+# Checks what is deployed: chart, manifests, compose file, unit, workflows.
+lint: lint-deploy
+
+.PHONY: lint-deploy
+lint-deploy: target/lint/actionlint target/lint/compose target/lint/crds target/lint/helm target/lint/kustomize
+	deploy/install-tools lint
+	deploy/lint
+
+# Linters of others, in the versions that their go.mod pins.
+target/lint/%: tests/lint/%/go.mod
+	go -C tests/lint/$* build -buildvcs=false -o $(CURDIR)/$@ tool
+
+# Makes anew what is made from one source.
+generate:
+	deploy/generate > deploy/kubernetes/prometheusrule.yaml
+
+# Builds the Debian package and the rpm.
+packages:
+	deploy/install-tools packages
+	cargo build --release --locked
+	PATH="$(CURDIR)/target/tools/bin:$$PATH" cargo deb --no-build --quiet
+	PATH="$(CURDIR)/target/tools/bin:$$PATH" cargo generate-rpm --auto-req disabled
+
+# Installs the Debian package here, runs it as its unit says, and removes it. As root; some minutes.
+test-packages:
+	rm -rf target/debian target/generate-rpm
+	$(MAKE) packages
+	deploy/test-packages
+
+# Builds the image without a registry, and runs it as locked up as can be. As root; some minutes.
+test-image:
+	deploy/install-tools image
+	deploy/test-image
