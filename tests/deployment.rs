@@ -41,10 +41,16 @@ const FILES: &[&str] = &[
 fn the_version_is_the_same_everywhere() {
     let version = env!("CARGO_PKG_VERSION");
     let chart = yaml("deploy/helm/greenapi-exporter/Chart.yaml");
-    assert_eq!((&chart["version"], &chart["appVersion"]), (&version.into(), &version.into()));
+    assert_eq!(
+        (&chart["version"], &chart["appVersion"]),
+        (&version.into(), &version.into())
+    );
     let image = format!("greenapi-exporter:{version}");
     assert!(read("deploy/kubernetes/statefulset.yaml").contains(&format!("image: {image}\n")));
-    assert!(read("deploy/compose/compose.yml").contains(&format!("greenapi-exporter:${{GREENAPI_EXPORTER_TAG:-{version}}}\n")));
+    assert!(
+        read("deploy/compose/compose.yml")
+            .contains(&format!("greenapi-exporter:${{GREENAPI_EXPORTER_TAG:-{version}}}\n"))
+    );
 }
 
 #[test]
@@ -71,7 +77,11 @@ fn every_environment_variable_that_is_set_is_one_of_a_flag() {
 
 #[test]
 fn no_image_is_without_a_version() {
-    for file in ["deploy/compose/compose.yml", "deploy/kubernetes/statefulset.yaml", "Dockerfile"] {
+    for file in [
+        "deploy/compose/compose.yml",
+        "deploy/kubernetes/statefulset.yaml",
+        "Dockerfile",
+    ] {
         let text = read(file);
         let images = text.lines().filter_map(|line| {
             let line = line.trim();
@@ -89,7 +99,10 @@ fn no_image_is_without_a_version() {
 fn what_is_mounted_is_there() {
     let compose = yaml("deploy/compose/compose.yml");
     let services = compose["services"].as_object().unwrap();
-    let mounts = services.values().filter_map(|service| service["volumes"].as_array()).flatten();
+    let mounts = services
+        .values()
+        .filter_map(|service| service["volumes"].as_array())
+        .flatten();
     let folders: Vec<&str> = mounts
         .filter_map(|mount| mount.as_str().unwrap().split(':').next())
         .filter(|source| source.starts_with('.'))
@@ -103,7 +116,10 @@ fn what_is_mounted_is_there() {
 #[test]
 fn the_rules_of_kubernetes_are_those_of_prometheus() {
     let source = fs::read_dir(path("deploy/prometheus/rules")).unwrap();
-    let mut files: Vec<PathBuf> = source.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+    let mut files: Vec<PathBuf> = source
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
     files.sort();
     let groups = |rules: &serde_json::Value| rules.as_array().unwrap().clone();
     let expected: Vec<serde_json::Value> = files
@@ -131,7 +147,10 @@ fn the_job_is_called_what_the_rules_know_it_by() {
     let prometheus = yaml("deploy/prometheus/prometheus.yml");
     assert_eq!(prometheus["scrape_configs"][0]["job_name"], "greenapi");
     let monitor = yaml("deploy/kubernetes/servicemonitor.yaml");
-    assert_eq!(monitor["spec"]["endpoints"][0]["relabelings"][0]["replacement"], "greenapi");
+    assert_eq!(
+        monitor["spec"]["endpoints"][0]["relabelings"][0]["replacement"],
+        "greenapi"
+    );
 }
 
 #[test]
