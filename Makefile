@@ -1,6 +1,6 @@
 # What people type. Everything here works on a fresh machine with Rust; `make test` installs what else it needs.
 
-.PHONY: run test test-programs lint bench
+.PHONY: run test test-programs soak lint bench
 
 # Shows the exporter at work on a simulated GREEN-API.
 run:
@@ -13,6 +13,10 @@ test: test-programs
 # Installs the programs that the suite tests against.
 test-programs:
 	tests/install-programs
+
+# Kills the exporter a thousand times and compares its counters with the truth: some minutes.
+soak:
+	KILLS=1000 cargo test --locked --test exporter durability::no_status
 
 # Checks what no test checks: form, lints, documentation, licences and origin of the dependencies.
 lint:

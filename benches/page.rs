@@ -65,7 +65,7 @@ fn instance(number: u64) -> Instance {
         duration: Duration::from_micros(50_000 + number),
     });
     instance.last_success = Some(started);
-    instance.tally = Tally::new(&records(number), &Tally::default());
+    instance.tally = Arc::new(Tally::new(&records(number), &Tally::default()));
     instance
 }
 

@@ -5,6 +5,7 @@
 mod collected;
 mod exporter;
 mod instance;
+mod ledger;
 mod process;
 
 use std::sync::LazyLock;
@@ -19,6 +20,7 @@ pub static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
         collected::FAMILIES,
         exporter::FAMILIES,
         instance::FAMILIES,
+        ledger::FAMILIES,
         process::FAMILIES,
     ]
     .concat();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::PrometheusDuration;
+use crate::config::{DurationError, PrometheusDuration};
 use crate::telemetry::LogFormat;
 
 /// Prometheus exporter for GREEN-API's WhatsApp statuses.
@@ -38,6 +38,8 @@ pub enum Command {
     CheckConfig(CheckConfig),
     /// Collect once and print the metrics; exit 1 if an instance is not up
     Once(Once),
+    /// Print the journal's history as OpenMetrics with timestamps, for promtool
+    Backfill(Backfill),
     /// Serve a simulated GREEN-API
     Simulate(Simulate),
     /// Serve metrics of a simulated GREEN-API: see it work without an account
@@ -50,6 +52,9 @@ pub struct Serve {
     /// What to export.
     #[command(flatten)]
     pub config: ConfigFile,
+    /// Where the ledger is kept.
+    #[command(flatten)]
+    pub storage: Storage,
     /// Where and how to serve.
     #[command(flatten)]
     pub web: Web,
@@ -64,6 +69,9 @@ pub struct CheckConfig {
     /// What to check.
     #[command(flatten)]
     pub config: ConfigFile,
+    /// Where the ledger is kept.
+    #[command(flatten)]
+    pub storage: Storage,
     /// What to log.
     #[command(flatten)]
     pub log: Log,
@@ -78,6 +86,30 @@ pub struct Once {
     /// Only the instance with this id or name
     #[arg(long, value_name = "ID_OR_NAME", env = "GREENAPI_EXPORTER_TARGET")]
     pub target: Option<String>,
+    /// What to log.
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Flags of `backfill`.
+#[derive(Debug, Args)]
+#[command(after_help = BACKFILL_HELP)]
+pub struct Backfill {
+    /// What to read.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The instance with this id or name
+    #[arg(long, value_name = "ID_OR_NAME", env = "GREENAPI_EXPORTER_TARGET")]
+    pub target: String,
+    /// How far to go back: up to 30d, which is as long as the API remembers
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "GREENAPI_EXPORTER_SINCE",
+        default_value = "30d",
+        value_parser = parse_since
+    )]
+    pub since: Duration,
     /// What to log.
     #[command(flatten)]
     pub log: Log,
@@ -128,6 +160,14 @@ pub struct ConfigFile {
     pub config_file: Option<PathBuf>,
 }
 
+/// Where the ledger is kept.
+#[derive(Debug, Args)]
+pub struct Storage {
+    /// Directory to keep the ledger in; without it, counters start anew at each start
+    #[arg(long = "storage.path", value_name = "DIR", env = "GREENAPI_EXPORTER_STORAGE_PATH")]
+    pub path: Option<PathBuf>,
+}
+
 /// Where and how to serve.
 #[derive(Debug, Args)]
 pub struct Web {
@@ -150,6 +190,9 @@ pub struct Web {
         value_parser = parse_telemetry_path
     )]
     pub telemetry_path: String,
+    /// Show in OpenMetrics since when counters count, as series of their own; for a Prometheus that makes use of them
+    #[arg(long = "web.openmetrics-created", env = "GREENAPI_EXPORTER_WEB_OPENMETRICS_CREATED")]
+    pub openmetrics_created: bool,
     /// Time taken off the scraper's time-out, so that the answer arrives before it
     #[arg(
         long = "scrape.timeout-offset",
@@ -202,6 +245,7 @@ impl Cli {
             Some(Command::Serve(serve)) => &serve.log,
             Some(Command::CheckConfig(check_config)) => &check_config.log,
             Some(Command::Once(once)) => &once.log,
+            Some(Command::Backfill(backfill)) => &backfill.log,
             Some(Command::Simulate(simulate)) => &simulate.log,
             Some(Command::Demo(demo)) => &demo.log,
         }
@@ -243,6 +287,15 @@ fn parse_offset(text: &str) -> Result<Duration, String> {
     decimal.map_or_else(|| prometheus().map_err(|error| error.to_string()), Ok)
 }
 
+fn parse_since(text: &str) -> Result<Duration, String> {
+    let PrometheusDuration(since) = text.parse().map_err(|error: DurationError| error.to_string())?;
+    let bounds = Duration::from_mins(1)..=Duration::from_hours(30 * 24);
+    let is_within = bounds.contains(&since);
+    is_within
+        .then_some(since)
+        .ok_or_else(|| "expected a duration from 1m to 30d".to_owned())
+}
+
 fn parse_speed(text: &str) -> Result<f64, &'static str> {
     let speed = text
         .parse()
@@ -250,6 +303,17 @@ fn parse_speed(text: &str) -> Result<f64, &'static str> {
         .filter(|speed: &f64| (0.0..=100_000.0).contains(speed));
     speed.ok_or("expected a number from 0 to 100000")
 }
+
+const BACKFILL_HELP: &str = "\
+Prints greenapi_outgoing_statuses_total and greenapi_outgoing_status_transitions_total, a sample every 4 minutes:
+
+  greenapi-exporter backfill --target shop-berlin --since 30d > history.om
+  promtool tsdb create-blocks-from openmetrics history.om /var/lib/prometheus
+
+Exact: how many statuses of each kind there are in the journal, and how far each has got.
+Approximate: when. The journal tells only the time of a status' last action. At that time it is counted as first seen and
+in every state up to its present one. What was last acted on before the period, or is gone from the journal, is not counted.
+The series have no labels of a scrape (job, instance): begin to scrape after the backfill, or leave the overlap out of sums.";
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),

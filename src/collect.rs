@@ -13,6 +13,7 @@ use tokio::sync::{AcquireError, Semaphore};
 use tokio::time::Instant;
 
 use crate::account::{Account, InstanceId};
+use crate::books::Books;
 use crate::clock::Clock;
 use crate::collector::{Collected, Collector, Contacts, Run, Setting, StateInstance};
 use crate::config;
@@ -31,6 +32,8 @@ use self::statistic::Statistic;
 pub struct Api {
     /// Makes the requests.
     pub client: Client,
+    /// Keeps what is counted of the answers.
+    pub books: Arc<Books>,
     /// Bounds how many are made at once.
     pub permits: Semaphore,
     /// Tells when a journal was read.
@@ -95,7 +98,9 @@ impl Target {
             is_on.then(|| Flight::new(Attempt::default()))
         }
         let on = |collector| config.settings.collectors.contains(&collector);
-        let unknown = snapshot::Instance::new(config.account.clone(), config.settings.window, api.clock.now());
+        let now = api.clock.now();
+        api.books.begin(config.account.id, now);
+        let unknown = snapshot::Instance::new(config.account.clone(), config.settings.window, now);
         Self {
             outgoing: Flight::new(Attempt {
                 value: Outgoing::new(unknown, on(Collector::Statistic)),
@@ -161,6 +166,8 @@ impl Target {
     }
 
     /// What is known once no request is under way, or at `deadline`; then what is still awaited is shown as failed.
+    ///
+    /// What the journal adds to the counters is left to [`Target::counted`], once all answers are settled.
     pub async fn landed(self: &Arc<Self>, deadline: Instant) -> Arc<snapshot::Instance> {
         let asked = Instant::now();
         let outgoing = self.outgoing.landed(deadline).await;
@@ -195,7 +202,13 @@ impl Target {
             contacts: known(self.contacts.as_ref()),
             queue: known(self.queue.as_ref()),
         };
-        with_collected(self.outgoing.latest().value.instance, collected)
+        self.counted(with_collected(self.outgoing.latest().value.instance, collected))
+    }
+
+    /// The instance with what has been counted of it by now.
+    pub fn counted(&self, mut instance: Arc<snapshot::Instance>) -> Arc<snapshot::Instance> {
+        Arc::make_mut(&mut instance).counted = self.api.books.counted(self.id());
+        instance
     }
 }
 

@@ -2,22 +2,28 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use greenapi_exporter::account::{Account, AccountError, Credentials};
-use greenapi_exporter::cli::{CheckConfig, Demo, Once, Serve, Simulate, Web};
-use greenapi_exporter::clock::Clock;
+use greenapi_exporter::books::Books;
+use greenapi_exporter::cli::{Backfill, CheckConfig, Demo, Once, Serve, Simulate, Web};
+use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::collector::Collector;
 use greenapi_exporter::config::{Config, Environment, Instance, Settings, Source, TokenSource};
 use greenapi_exporter::fleet::Fleet;
+use greenapi_exporter::green_api::failure::Failure;
+use greenapi_exporter::green_api::{Client, JournalMethod};
+use greenapi_exporter::journal::{Journal, minutes};
 use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::pages::{Options, Pages};
 use greenapi_exporter::simulator::{Login, Simulator, World};
 use greenapi_exporter::snapshot::Snapshot;
-use greenapi_exporter::{exposition, web};
+use greenapi_exporter::store::Store;
+use greenapi_exporter::{backfill, exposition, web};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -26,7 +32,8 @@ use tracing::{info, warn};
 /// Serves metrics until told to stop.
 pub(crate) async fn serve(flags: Serve, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file, environment)?;
-    let exporter = Exporter::new(&config, flags.web, clock)?;
+    let books = open_books(flags.storage.path.as_deref())?;
+    let exporter = Exporter::new(&config, books, flags.web, clock)?;
     exporter.run(stop_signal()?).await;
     Ok(ExitCode::SUCCESS)
 }
@@ -35,20 +42,23 @@ pub(crate) async fn serve(flags: Serve, environment: Environment<'_>, clock: Clo
 pub(crate) fn check_config(flags: &CheckConfig, environment: Environment<'_>) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
     print(config.effective().as_bytes())?;
+    if let Some(directory) = &flags.storage.path {
+        let statuses = Store::check(directory)?;
+        info!(path = %directory.display(), statuses, "the ledger can be opened");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Collects once.
 pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
-    let fleet = Fleet::new(&config, clock).context("cannot set up TLS")?;
+    let fleet = Fleet::new(&config, Arc::default(), clock).context("cannot set up TLS")?;
     let deadline = Instant::now() + ONCE_TIMEOUT;
     let instances = match &flags.target {
         None => fleet.collect(deadline).await,
         Some(target) => {
             let instance = fleet.collect_one(target, deadline).await;
-            let hint = "`greenapi-exporter check-config` lists the instances";
-            vec![instance.with_context(|| format!("no instance has the id or name `{target}`\n  hint: {hint}"))?]
+            vec![instance.with_context(|| no_instance(target))?]
         }
     };
     let all_up = !instances.is_empty() && instances.iter().all(|instance| instance.up() == Some(true));
@@ -58,6 +68,39 @@ pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Cloc
     });
     print(&exposition::render(snapshot, None, None, exposition::Options::default())?.body)?;
     Ok(ExitCode::from(u8::from(!all_up)))
+}
+
+/// Prints the history of an instance's journal.
+pub(crate) async fn backfill(flags: &Backfill, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
+    let config = load(flags.config.config_file.clone(), environment)?;
+    let instance = config.find(&flags.target).with_context(|| no_instance(&flags.target))?;
+    let client = Client::new(config.max_response_bytes, 1, clock.clone()).context("cannot set up TLS")?;
+    let end = unix_seconds(clock.now());
+    let mut records = Vec::new();
+    let (id, credentials) = (instance.account.id, &instance.credentials);
+    let journal = client.journal(
+        JournalMethod::Outgoing,
+        id,
+        credentials,
+        minutes(flags.since),
+        |_, record| {
+            records.push(record);
+        },
+    );
+    let malformed = tokio::time::timeout(ONCE_TIMEOUT, journal)
+        .await
+        .unwrap_or_else(|_| Err(Failure::timeout(ONCE_TIMEOUT)))
+        .map_err(|failure| {
+            let hint = failure.result.explanation();
+            anyhow!("cannot read the journal: {failure}\n  hint: {hint}")
+        })?;
+    let journal = Journal::new(records, malformed);
+    let mut history = Vec::new();
+    let period = (end.saturating_sub(flags.since.as_secs()), end);
+    backfill::write(journal.records(), id, period, &mut history)?;
+    info!(statuses = journal.records().len(), malformed, "read the journal");
+    print(&history)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Serves the simulated API until told to stop.
@@ -79,7 +122,7 @@ pub(crate) async fn demo(flags: Demo, clock: &Clock) -> anyhow::Result<ExitCode>
     let simulator = Simulator::new(World::demo(flags.world.seed, clock.accelerated(flags.world.speed)));
     let (listeners, addresses) = bind(&[SocketAddr::from(([127, 0, 0, 1], 0))])?;
     let config = demo_config(&simulator, &base_url(&addresses))?;
-    let exporter = Exporter::new(&config, flags.web, clock.clone())?;
+    let exporter = Exporter::new(&config, Books::default(), flags.web, clock.clone())?;
     let stop = stop_signal()?;
     print(exporter.introduction().as_bytes())?;
     let (running, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -127,12 +170,15 @@ struct Exporter {
 }
 
 impl Exporter {
-    fn new(config: &Config, web: Web, clock: Clock) -> anyhow::Result<Self> {
-        let fleet = Fleet::new(config, clock.clone()).context("cannot set up TLS")?;
+    fn new(config: &Config, books: Books, web: Web, clock: Clock) -> anyhow::Result<Self> {
+        let fleet = Fleet::new(config, Arc::new(books), clock.clone()).context("cannot set up TLS")?;
         let (listeners, addresses) = bind(&web.listen_addresses)?;
         let options = Options {
             telemetry_path: web.telemetry_path.clone(),
             timeout_offset: web.timeout_offset,
+            exposition: exposition::Options {
+                openmetrics_created: web.openmetrics_created,
+            },
             clock,
         };
         Ok(Self {
@@ -169,6 +215,17 @@ impl Exporter {
     }
 }
 
+/// The ledgers in `directory`, or ones that start anew.
+fn open_books(directory: Option<&Path>) -> anyhow::Result<Books> {
+    let Some(directory) = directory else {
+        info!("counters start anew at each start: no --storage.path is given");
+        return Ok(Books::default());
+    };
+    let books = Books::open(directory)?;
+    info!(path = %directory.display(), statuses = books.entries(), "opened the ledger");
+    Ok(books)
+}
+
 fn load(file: Option<std::path::PathBuf>, environment: Environment<'_>) -> anyhow::Result<Config> {
     let source = file.map_or(Source::Environment, Source::File);
     let config = Config::load(&source, environment)?;
@@ -176,6 +233,11 @@ fn load(file: Option<std::path::PathBuf>, environment: Environment<'_>) -> anyho
         warn!(warning, "the configuration can be improved");
     }
     Ok(config)
+}
+
+fn no_instance(target: &str) -> String {
+    let hint = "`greenapi-exporter check-config` lists the instances";
+    format!("no instance has the id or name `{target}`\n  hint: {hint}")
 }
 
 fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::account::InstanceId;
+use crate::books::Books;
 use crate::clock::Clock;
 use crate::collect::{Api, Target};
 use crate::config::{self, Config};
@@ -25,13 +26,14 @@ pub struct Fleet {
 type Targets = BTreeMap<InstanceId, Arc<Target>>;
 
 impl Fleet {
-    /// The fleet of a configuration. Nothing is fetched yet.
+    /// The fleet of a configuration, whose statuses are counted in `books`. Nothing is fetched yet.
     ///
     /// The error is one of the TLS library, such as unreadable CA roots.
-    pub fn new(config: &Config, clock: Clock) -> Result<Self, reqwest::Error> {
+    pub fn new(config: &Config, books: Arc<Books>, clock: Clock) -> Result<Self, reqwest::Error> {
         let connections = config.max_concurrent_requests;
         let api = Arc::new(Api {
             client: Client::new(config.max_response_bytes, connections, clock.clone())?,
+            books,
             permits: Semaphore::new(connections),
             clock,
         });
@@ -57,7 +59,9 @@ impl Fleet {
         for target in targets.values() {
             instances.push(target.landed(deadline).await);
         }
-        instances
+        self.api.books.settle(deadline).await;
+        let counted = targets.values().zip(instances);
+        counted.map(|(target, instance)| target.counted(instance)).collect()
     }
 
     /// Collects the instance whose id or name is `target`; `None` if there is none.
@@ -65,12 +69,19 @@ impl Fleet {
         self.discover(deadline).await;
         let target = self.find(target)?;
         target.start(deadline);
-        Some(target.landed(deadline).await)
+        let instance = target.landed(deadline).await;
+        self.api.books.settle(deadline).await;
+        Some(target.counted(instance))
     }
 
     /// What is known of every instance now, without asking. In order of the ids.
     pub fn known(&self) -> Vec<Arc<snapshot::Instance>> {
         self.targets().values().map(|target| target.known()).collect()
+    }
+
+    /// The ledgers of all instances.
+    pub fn books(&self) -> &Books {
+        &self.api.books
     }
 
     /// Why scrapes would show less than what is configured, if they would.

@@ -151,6 +151,17 @@ pub struct Kind {
     pub audience: Audience,
 }
 
+impl Kind {
+    /// The label values, in the order of the labels of `greenapi_outgoing_statuses_total`.
+    pub fn texts(self) -> [&'static str; 3] {
+        [
+            self.type_message.as_str(),
+            self.send_by_api.as_str(),
+            self.audience.as_str(),
+        ]
+    }
+}
+
 /// One status as one answer shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Record {
@@ -273,12 +284,8 @@ impl Tally {
 
 /// The label values of a series of `greenapi_journal_statuses`, in the order of its labels.
 pub fn texts((status_message, kind): (StatusMessage, Kind)) -> [&'static str; 4] {
-    [
-        status_message.as_str(),
-        kind.type_message.as_str(),
-        kind.send_by_api.as_str(),
-        kind.audience.as_str(),
-    ]
+    let [type_message, send_by_api, audience] = kind.texts();
+    [status_message.as_str(), type_message, send_by_api, audience]
 }
 
 /// The number of minutes to ask the API for to cover `window`: a part of a minute asks for a whole one.

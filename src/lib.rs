@@ -7,34 +7,39 @@
 //!                                                                                          │
 //!                                                     GREEN-API ◀──reqwest── green_api ◀───┘
 //!                                                         │
-//!                        body, chunk by chunk ──▶ wire (fold) ──▶ journal ──▶ snapshot
+//!                        body, chunk by chunk ──▶ wire (fold) ──▶ journal ──▶ ledger ──▶ store (commit)
 //!                                                                                │
-//!  Prometheus ◀── text, OpenMetrics or protobuf ◀── exposition ◀── catalogue ◀───┘
+//!  Prometheus ◀── text, OpenMetrics or protobuf ◀── exposition ◀── catalogue ◀── snapshot
 //! ```
 //!
 //! It goes one way. [`pages`] asks [`fleet`] for what is known of every instance by a deadline. Each instance's requests
 //! that are due are made by [`collect`], one of a kind at a time, whoever asks ([`flight`]). [`green_api`] folds the body
-//! into a [`journal`] while it arrives; what is known after it is a [`snapshot`], and a page is a function of that:
-//! [`catalogue`] says which metrics there are, [`exposition`] writes them.
+//! into a [`journal`] while it arrives; the [`ledger`] turns successive journals into counters, which are in the [`store`]
+//! before they are shown ([`books`]). What is known then is a [`snapshot`], and a page is a function of that: [`catalogue`]
+//! says which metrics there are, [`exposition`] writes them.
 //!
 //! # Invariants
 //!
 //! Each is tested.
 //!
-//! - **The core is pure.** [`label`], [`account`], [`journal`], [`fetch`], [`collector`], [`snapshot`], [`catalogue`] and
-//!   [`exposition`] know no I/O, no clock and no task. Imports go from the shell to the edges to the core, never back.
+//! - **The core is pure.** [`label`], [`account`], [`journal`], [`ledger`], [`fetch`], [`collector`], [`snapshot`],
+//!   [`catalogue`] and [`exposition`] know no I/O, no clock and no task. Imports go from the shell to the edges to the core, never back.
 //! - **Nothing that can be printed holds a secret.** A token leaves [`account`] only inside the URL of a request.
 //!   Errors hold no URL, logs are our own, bodies of error answers are looked at and dropped.
 //! - **Texts and phone numbers end in the fold.** What leaves [`green_api::wire`] is an id, a time and a few classes.
+//! - **Counters are exact.** A status counts once, over scrapes, restarts and kills; the [`ledger`] has laws, the [`store`] is
+//!   written before a scrape is shown.
 //! - **Absent is absent.** A fact that isn't known has no series. Nothing is made up.
 //! - **One instance never hurts another.** A page is always complete at its deadline; who is late is shown as late.
 //!
 //! # Reading order
 //!
-//! `main.rs`, [`journal`], [`fetch`], [`snapshot`], [`catalogue`], [`green_api::wire`], [`flight`], [`collect`],
-//! [`fleet`], [`pages`]. The [`simulator`] is a GREEN-API to try all this against.
+//! `main.rs`, [`journal`], [`ledger`], [`fetch`], [`snapshot`], [`catalogue`], [`green_api::wire`], [`flight`],
+//! [`collect`], [`books`], [`fleet`], [`pages`]. The [`simulator`] is a GREEN-API to try all this against.
 
 pub mod account;
+pub mod backfill;
+pub mod books;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
@@ -49,9 +54,11 @@ pub mod flight;
 pub mod green_api;
 pub mod journal;
 pub mod label;
+pub mod ledger;
 pub mod pages;
 pub mod process;
 pub mod simulator;
 pub mod snapshot;
+pub mod store;
 pub mod telemetry;
 pub mod web;

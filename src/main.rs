@@ -43,6 +43,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Serve(flags) => commands::serve(flags, &environment, clock).await,
             Command::CheckConfig(flags) => commands::check_config(&flags, &environment),
             Command::Once(flags) => commands::once(&flags, &environment, clock).await,
+            Command::Backfill(flags) => commands::backfill(&flags, &environment, clock).await,
             Command::Simulate(flags) => commands::simulate(&flags, &clock).await,
             Command::Demo(flags) => commands::demo(flags, &clock).await,
         }

@@ -27,6 +27,7 @@ pub struct Pages {
     effective_config: String,
     telemetry_path: String,
     timeout_offset: Duration,
+    exposition: exposition::Options,
     clock: Clock,
     started: SystemTime,
     http_requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
@@ -38,6 +39,8 @@ pub struct Options {
     pub telemetry_path: String,
     /// How long before the scraper loses patience an answer is given.
     pub timeout_offset: Duration,
+    /// How a page of metrics is written.
+    pub exposition: exposition::Options,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -50,6 +53,7 @@ impl Pages {
             effective_config,
             telemetry_path: options.telemetry_path,
             timeout_offset: options.timeout_offset,
+            exposition: options.exposition,
             started: options.clock.now(),
             clock: options.clock,
             http_requests: Mutex::default(),
@@ -108,10 +112,12 @@ impl Pages {
             build: BUILD,
             config_last_reload_successful: true,
             config_last_reload_success: self.started,
+            ledger_entries: self.fleet.books().entries(),
+            ledger_errors: self.fleet.books().errors(),
             http_requests: self.http_requests(),
             process: process::read(),
         };
-        render(headers, instances, Some(exporter))
+        self.render(headers, instances, Some(exporter))
     }
 
     async fn probe<B>(&self, request: &Request<B>) -> Response<Body> {
@@ -129,7 +135,7 @@ impl Pages {
             let complaint = "no instance has this id or name\nhint: `/` lists the instances\n";
             return text(StatusCode::BAD_REQUEST, complaint);
         };
-        render(request.headers(), vec![instance], None)
+        self.render(request.headers(), vec![instance], None)
     }
 
     fn ready(&self) -> Response<Body> {
@@ -164,6 +170,33 @@ impl Pages {
         Ok(Instant::now() + patience.unwrap_or(timeout).min(DEFAULT_SCRAPE_TIMEOUT))
     }
 
+    fn render(
+        &self,
+        headers: &HeaderMap,
+        instances: Vec<Arc<crate::snapshot::Instance>>,
+        exporter: Option<Exporter>,
+    ) -> Response<Body> {
+        let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let snapshot = Arc::new(Snapshot { instances, exporter });
+        let (accept, accept_encoding) = (header(ACCEPT), header(ACCEPT_ENCODING));
+        let page = match exposition::render(snapshot, accept, accept_encoding, self.exposition) {
+            Ok(page) => page,
+            Err(error) => {
+                return text(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    format!("cannot render the page: {error}\n"),
+                );
+            }
+        };
+        let mut answer = typed(StatusCode::OK, page.content_type, page.body);
+        let headers = answer.headers_mut();
+        headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        if let Some(encoding) = page.content_encoding {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        answer
+    }
+
     fn http_requests(&self) -> Vec<HttpRequests> {
         let counts = self.http_requests.lock().unwrap_or_else(PoisonError::into_inner);
         let requests = counts
@@ -171,32 +204,6 @@ impl Pages {
             .map(|(&(handler, code), &count)| HttpRequests { handler, code, count });
         requests.collect()
     }
-}
-
-fn render(
-    headers: &HeaderMap,
-    instances: Vec<Arc<crate::snapshot::Instance>>,
-    exporter: Option<Exporter>,
-) -> Response<Body> {
-    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let snapshot = Arc::new(Snapshot { instances, exporter });
-    let (accept, accept_encoding) = (header(ACCEPT), header(ACCEPT_ENCODING));
-    let page = match exposition::render(snapshot, accept, accept_encoding, exposition::Options::default()) {
-        Ok(page) => page,
-        Err(error) => {
-            return text(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("cannot render the page: {error}\n"),
-            );
-        }
-    };
-    let mut answer = typed(StatusCode::OK, page.content_type, page.body);
-    let headers = answer.headers_mut();
-    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-    if let Some(encoding) = page.content_encoding {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
-    }
-    answer
 }
 
 fn text(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<Body> {

@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime};
 use crate::account::Account;
 use crate::collector::Collected;
 use crate::fetch::FetchResult;
-use crate::journal::{Journal, Record, StatusMessage, Tally, TypeMessage};
+use crate::journal::{Journal, Kind, Record, StatusMessage, Tally, TypeMessage};
 use crate::label::LabelValue;
+use crate::ledger::Ledger;
+use crate::ledger::totals::Totals;
 
 /// All that a page shows.
 #[derive(Debug, Clone)]
@@ -32,11 +34,57 @@ pub struct Instance {
     /// When a journal was last read; absent before the first time.
     pub last_success: Option<SystemTime>,
     /// The statuses in the window when a journal was last read. Only shown while the instance is up.
-    pub tally: Tally,
+    pub tally: Arc<Tally>,
+    /// What has been counted of its statuses.
+    pub counted: Arc<Counted>,
     /// What has been counted since `created`.
     pub counters: Counters,
     /// What the optional collectors found out.
     pub collected: Collected,
+}
+
+/// What has been counted of an instance's statuses, by its ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counted {
+    /// Since when the ledger counts.
+    pub created: SystemTime,
+    /// How many statuses the ledger knows.
+    pub entries: u64,
+    /// The kinds of all statuses known or counted, in the order of their texts. Each has its series, at 0 before the first is counted, so that
+    /// the first doesn't get lost to those who compare two scrapes.
+    pub kinds: Vec<Kind>,
+    /// What has been counted.
+    pub totals: Totals,
+}
+
+impl Counted {
+    /// What is shown of a ledger.
+    pub fn of(ledger: &Ledger) -> Self {
+        let mut kinds: Vec<Kind> = ledger.entries().iter().map(|entry| entry.kind).collect();
+        kinds.extend(ledger.totals().statuses.iter().map(|(kind, _)| kind));
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds.sort_unstable_by_key(|kind| kind.texts());
+        kinds.shrink_to_fit();
+        Self {
+            created: SystemTime::UNIX_EPOCH + Duration::from_secs(ledger.created()),
+            entries: ledger.entries().len() as u64,
+            kinds,
+            totals: ledger.totals().clone(),
+        }
+    }
+}
+
+impl Default for Counted {
+    /// Nothing, since ever.
+    fn default() -> Self {
+        Self {
+            created: SystemTime::UNIX_EPOCH,
+            entries: 0,
+            kinds: Vec::new(),
+            totals: Totals::default(),
+        }
+    }
 }
 
 /// How a fetch went.
@@ -92,7 +140,8 @@ impl Instance {
             created,
             latest: None,
             last_success: None,
-            tally: Tally::default(),
+            tally: Arc::default(),
+            counted: Arc::default(),
             counters: Counters::default(),
             collected: Collected::default(),
         }
@@ -105,7 +154,7 @@ impl Instance {
 
     /// The statuses in the window; `None` while the instance is not up, when nobody knows.
     pub fn present_tally(&self) -> Option<&Tally> {
-        (self.up() == Some(true)).then_some(&self.tally)
+        (self.up() == Some(true)).then_some(&*self.tally)
     }
 
     /// This instance as a scrape shows it whose time was over after `waited`, before the answer came.
@@ -132,6 +181,10 @@ pub struct Exporter {
     pub config_last_reload_successful: bool,
     /// When a configuration was last accepted.
     pub config_last_reload_success: SystemTime,
+    /// Statuses known to all ledgers.
+    pub ledger_entries: u64,
+    /// How often the store of the ledgers could not be written.
+    pub ledger_errors: u64,
     /// Answers given, by page and status code, in this order.
     pub http_requests: Vec<HttpRequests>,
     /// What the operating system says of the process.

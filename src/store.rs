@@ -53,27 +53,33 @@ impl Store {
     /// version. A file that is there is never replaced.
     pub fn open(directory: &Path) -> Result<(Self, BTreeMap<InstanceId, Ledger>), StoreError> {
         let path = directory.join(FILE);
-        let unusable = |source| StoreError::Directory {
-            path: directory.to_owned(),
-            source,
-        };
-        std::fs::read_dir(directory).map_err(unusable)?;
+        look_into(directory)?;
         let database = match file::open(&path)? {
             Some(database) => database,
             None => file::create(directory, &path)?,
         };
-        let failed = |error| StoreError::new(&path, error);
-        let ledgers = load(&database).map_err(failed)?.ok_or_else(|| StoreError::Damaged {
-            path: path.clone(),
-            reason: "a row can't be read".to_owned(),
-        })?;
-        let openings = file::count_opening(&database).map_err(failed)?;
+        let ledgers = load_intact(&database, &path)?;
+        let openings = file::count_opening(&database).map_err(|error| StoreError::new(&path, error))?;
         let store = Self {
             database: Some(database),
             openings,
             path,
         };
         Ok((store, ledgers))
+    }
+
+    /// Says whether the ledgers in `directory` can be opened, and how many statuses they know. Nothing is made or changed.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub fn check(directory: &Path) -> Result<usize, StoreError> {
+        let path = directory.join(FILE);
+        look_into(directory)?;
+        let Some(database) = file::open(&path)? else {
+            return Ok(0);
+        };
+        let ledgers = load_intact(&database, &path)?;
+        Ok(ledgers.values().map(|ledger| ledger.entries().len()).sum())
     }
 
     /// Writes the changes of one scrape, all or none of them. They are on disk when this returns; it blocks until then.
@@ -141,6 +147,23 @@ impl Store {
             Err(error) => Err(StoreError::new(&path, error)),
         }
     }
+}
+
+fn look_into(directory: &Path) -> Result<(), StoreError> {
+    let unusable = |source| StoreError::Directory {
+        path: directory.to_owned(),
+        source,
+    };
+    std::fs::read_dir(directory).map(drop).map_err(unusable)
+}
+
+/// All ledgers in the file at `path`.
+fn load_intact(database: &Database, path: &Path) -> Result<BTreeMap<InstanceId, Ledger>, StoreError> {
+    let ledgers = load(database).map_err(|error| StoreError::new(path, error))?;
+    ledgers.ok_or_else(|| StoreError::Damaged {
+        path: path.to_owned(),
+        reason: "a row can't be read".to_owned(),
+    })
 }
 
 /// All ledgers; `None` where a row is not one of ours.

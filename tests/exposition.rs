@@ -14,10 +14,10 @@ mod generated;
 mod reading;
 
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use fixture::HISTOGRAMS;
-use greenapi_exporter::catalogue::FAMILIES;
+use greenapi_exporter::catalogue::{FAMILIES, Family, MetricType};
 use greenapi_exporter::exposition::negotiation::{Format, Version};
 use greenapi_exporter::exposition::{Options, Page, render};
 use greenapi_exporter::snapshot::{Instance, Snapshot};
@@ -116,11 +116,18 @@ fn what_is_not_known_is_not_shown() {
             instances: vec![Arc::new(instance)],
             exporter: None,
         };
-        let mut names: Vec<String> = of_page(&Page::new(&FAMILIES, Arc::new(snapshot)))
-            .into_iter()
-            .map(|series| series.name)
+        let page = Page::new(&FAMILIES, Arc::new(snapshot));
+        let is_shown = |family: &&Family| {
+            let mut is_shown = false;
+            page.samples(family, |_| is_shown = true);
+            is_shown
+        };
+        let names: Vec<&str> = page
+            .families()
+            .iter()
+            .filter(is_shown)
+            .map(|family| family.name)
             .collect();
-        names.dedup();
         assert_eq!(names, expected);
     };
     check(
@@ -128,8 +135,12 @@ fn what_is_not_known_is_not_shown() {
         &[
             "greenapi_fetches_total",
             "greenapi_instance_info",
+            "greenapi_journal_gap_seconds_total",
+            "greenapi_journal_gaps_total",
             "greenapi_journal_window_seconds",
             "greenapi_malformed_records_total",
+            "greenapi_outgoing_status_delay_seconds",
+            "greenapi_outgoing_status_participants",
             "greenapi_unknown_values_total",
         ],
     );
@@ -141,8 +152,12 @@ fn what_is_not_known_is_not_shown() {
             "greenapi_fetches_total",
             "greenapi_forbidden",
             "greenapi_instance_info",
+            "greenapi_journal_gap_seconds_total",
+            "greenapi_journal_gaps_total",
             "greenapi_journal_window_seconds",
             "greenapi_malformed_records_total",
+            "greenapi_outgoing_status_delay_seconds",
+            "greenapi_outgoing_status_participants",
             "greenapi_unknown_values_total",
             "greenapi_up",
         ],
@@ -155,9 +170,15 @@ fn what_is_not_known_is_not_shown() {
             "greenapi_fetches_total",
             "greenapi_forbidden",
             "greenapi_instance_info",
+            "greenapi_journal_gap_seconds_total",
+            "greenapi_journal_gaps_total",
             "greenapi_journal_window_seconds",
             "greenapi_last_success_timestamp_seconds",
             "greenapi_malformed_records_total",
+            "greenapi_outgoing_status_delay_seconds",
+            "greenapi_outgoing_status_participants",
+            "greenapi_outgoing_status_transitions_total",
+            "greenapi_outgoing_statuses_total",
             "greenapi_unknown_values_total",
             "greenapi_up",
         ],
@@ -242,6 +263,17 @@ fn split_value(line: &str) -> (String, Option<f64>) {
     }
 }
 
+/// All families but histograms, whose lines the official client has in another order.
+static PLAIN_FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
+    let is_plain = |family: &&Family| !matches!(family.metric_type, MetricType::Histogram { .. });
+    FAMILIES.iter().filter(is_plain).copied().collect()
+});
+
+/// A page in OpenMetrics with the bounds of its buckets spelled as in the other formats.
+fn with_short_bounds(page: &str) -> String {
+    page.replace(".0\"} ", "\"} ")
+}
+
 /// What prometheus-client's own encoder makes of the same page.
 fn oracle(page: &Page) -> String {
     let mut registry = Registry::default();
@@ -254,7 +286,7 @@ fn oracle(page: &Page) -> String {
 proptest! {
     #[test]
     fn openmetrics_is_line_by_line_that_of_the_official_client(snapshot in generated::snapshot()) {
-        let page = Page::new(&FAMILIES, snapshot);
+        let page = Page::new(&PLAIN_FAMILIES, snapshot);
         let (ours, theirs) = (text(&page, OPENMETRICS), oracle(&page));
         prop_assert_eq!(
             ours.lines().map(split_value).collect::<Vec<_>>(),
@@ -263,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn histograms_are_those_of_the_official_client_in_another_order(snapshot in generated::snapshot()) {
+    fn everything_is_that_of_the_official_client_but_for_the_order(snapshot in generated::snapshot()) {
         // It writes the sum first and `le` as the first label; a metric's lines and labels have no order of their own.
         let sorted = |text: String| {
             let mut series = of_text(&text);
@@ -273,7 +305,7 @@ proptest! {
             series.sort_by_key(|series| format!("{series:?}"));
             series
         };
-        let page = Page::new(&HISTOGRAMS, snapshot);
+        let page = Page::new(&FAMILIES, snapshot);
         prop_assert_eq!(sorted(text(&page, OPENMETRICS)), sorted(oracle(&page)));
     }
 
@@ -282,15 +314,7 @@ proptest! {
         let page = Page::new(&FAMILIES, snapshot);
         let series = of_page(&page);
         prop_assert_eq!(&of_text(&text(&page, Format::Text)), &series);
-        prop_assert_eq!(&of_text(&text(&page, OPENMETRICS)), &series);
-        prop_assert_eq!(&of_protobuf(&written(&page, Format::Protobuf, false)), &series);
-    }
-
-    #[test]
-    fn histograms_are_read_back_too(snapshot in generated::snapshot()) {
-        let page = Page::new(&HISTOGRAMS, snapshot);
-        let series = of_page(&page);
-        prop_assert_eq!(&of_text(&text(&page, Format::Text)), &series);
+        prop_assert_eq!(&of_text(&with_short_bounds(&text(&page, OPENMETRICS))), &series);
         prop_assert_eq!(&of_protobuf(&written(&page, Format::Protobuf, false)), &series);
     }
 

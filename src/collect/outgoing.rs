@@ -6,11 +6,12 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{Api, Attempt, SPACING, Target};
+use crate::clock::unix_seconds;
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
 use crate::green_api::JournalMethod;
 use crate::green_api::failure::Failure;
-use crate::journal::{Journal, Tally, minutes};
+use crate::journal::{Journal, Record, Tally, minutes};
 use crate::label::LabelValue;
 use crate::snapshot::{Fetch, Instance};
 
@@ -39,6 +40,19 @@ impl Outgoing {
 struct Reading {
     journal: Journal,
     ids: Option<Arc<[Box<str>]>>,
+    /// The earliest last action in the window, in Unix seconds, where more than the window was asked for.
+    window_start: Option<u64>,
+}
+
+impl Reading {
+    /// The statuses in the window: all that were answered, unless more was asked for (spec 7.4).
+    fn in_window(&self) -> impl Iterator<Item = &Record> {
+        let start = self.window_start.unwrap_or(0);
+        self.journal
+            .records()
+            .iter()
+            .filter(move |record| record.timestamp >= start)
+    }
 }
 
 /// Reads the journal. After a passing fault it asks once more, if that leaves room before `deadline`.
@@ -74,10 +88,12 @@ pub(super) async fn fetch(
     let mut failed = None;
     match outcome {
         Ok(reading) => {
-            instance.last_success = Some(target.api.clock.now());
+            let now = target.api.clock.now();
+            instance.last_success = Some(now);
             instance.counters.count_defects(&reading.journal);
-            instance.tally = Tally::new(reading.journal.records(), &instance.tally);
+            instance.tally = Arc::new(Tally::new(reading.in_window(), &instance.tally));
             ids = reading.ids;
+            target.api.books.submit(target.id(), reading.journal, now);
         }
         Err(failure) => failed = Some(failure),
     }
@@ -108,14 +124,18 @@ async fn read(target: &Target, keep_ids: bool) -> (Instant, Result<Reading, Fail
 
 async fn read_in_time(target: &Target, keep_ids: bool) -> Result<Reading, Failure> {
     let (mut records, mut ids) = (Vec::new(), keep_ids.then(Vec::new));
-    let config = &target.config;
-    let minutes = minutes(config.settings.window);
-    let Api { client, .. } = &*target.api;
+    let (config, window) = (&target.config, target.config.settings.window);
+    let Api {
+        client, books, clock, ..
+    } = &*target.api;
+    let now = clock.now();
+    let asked_for = books.minutes_to_ask(target.id(), window, now);
+    let is_widened = asked_for > minutes(window);
     let reading = client.journal(
         JournalMethod::Outgoing,
         target.id(),
         &config.credentials,
-        minutes,
+        asked_for,
         |id, record| {
             records.push(record);
             if let Some(ids) = &mut ids {
@@ -129,6 +149,7 @@ async fn read_in_time(target: &Target, keep_ids: bool) -> Result<Reading, Failur
         .map_err(|_| Failure::timeout(timeout))??;
     Ok(Reading {
         journal: Journal::new(records, malformed),
+        window_start: is_widened.then(|| unix_seconds(now).saturating_sub(window.as_secs())),
         ids: ids.map(|mut ids| {
             ids.sort_unstable();
             ids.dedup();

@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_page_tells_every_state_and_escapes_what_people_wrote() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_856_000);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(489_960);
         let instance = |id: u64, name: &str, result: Option<FetchResult>| {
             let name = name.into();
             let mut instance = Instance::new(Account { id: id.into(), name }, Duration::from_hours(24), now);
@@ -200,7 +200,7 @@ mod tests {
         let mut up = instance(1, "<script>alert('\"&')</script>", Some(FetchResult::Ok));
         up.last_success = Some(now - Duration::from_secs(75));
         let mut down = instance(2, "2", Some(FetchResult::Unauthorized));
-        down.last_success = Some(now - Duration::from_secs(2 * 86_400 + 3 * 3600));
+        down.last_success = Some(now - Duration::from_hours(51));
         let instances = [up, down, instance(3, "new", None)].map(Arc::new);
         let build = Build {
             version: "1.2.3",

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub enum StoreError {
     /// The directory is missing, or is none, or may not be looked into.
     #[error(
-        "cannot use the storage directory `{}`: {source}\n\
+        "cannot use the storage directory `{}`: {source}\n  \
          hint: `--storage.path` names a directory that exists and that the exporter's user may write to", path.display()
     )]
     Directory {
@@ -19,7 +19,7 @@ pub enum StoreError {
     },
     /// Another process has it open.
     #[error(
-        "cannot open the ledger `{}`: another process has it open\n\
+        "cannot open the ledger `{}`: another process has it open\n  \
          hint: each exporter needs a `--storage.path` of its own; stop the other one, or name another directory", path.display()
     )]
     InUse {
@@ -28,7 +28,7 @@ pub enum StoreError {
     },
     /// Not written by this program, or cut off before its first byte.
     #[error(
-        "cannot open the ledger `{}`: it is not a ledger of greenapi-exporter\n\
+        "cannot open the ledger `{}`: it is not a ledger of greenapi-exporter\n  \
          hint: name another `--storage.path`, or move the file away to start a new ledger, whose counters begin at 0", path.display()
     )]
     Foreign {
@@ -37,7 +37,7 @@ pub enum StoreError {
     },
     /// Written by a later version of this program.
     #[error(
-        "cannot open the ledger `{}`: it has format version {found}, and this greenapi-exporter reads version {}\n\
+        "cannot open the ledger `{}`: it has format version {found}, and this greenapi-exporter reads version {}\n  \
          hint: run the newer greenapi-exporter that wrote it, or name another `--storage.path`", path.display(), super::VERSION
     )]
     OtherVersion {
@@ -48,7 +48,7 @@ pub enum StoreError {
     },
     /// Its contents are not what was written.
     #[error(
-        "cannot use the ledger `{}`: it is damaged: {reason}\n\
+        "cannot use the ledger `{}`: it is damaged: {reason}\n  \
          hint: restore it from a backup, or move it away to start a new ledger, whose counters begin at 0", path.display()
     )]
     Damaged {
@@ -59,7 +59,7 @@ pub enum StoreError {
     },
     /// Another process wrote to it while this one had lost it after an error.
     #[error(
-        "cannot write the ledger `{}`: another process has written to it meanwhile\n\
+        "cannot write the ledger `{}`: another process has written to it meanwhile\n  \
          hint: each exporter needs a `--storage.path` of its own; restart this one after stopping the other", path.display()
     )]
     Overtaken {
@@ -68,7 +68,7 @@ pub enum StoreError {
     },
     /// The system refuses: no permission, read-only, no space left.
     #[error(
-        "cannot open or write the ledger `{}`: {reason}\n\
+        "cannot open or write the ledger `{}`: {reason}\n  \
          hint: see that the disk has space and is writable, and that the file belongs to the exporter's user", path.display()
     )]
     Io {

@@ -105,7 +105,6 @@ pub(crate) struct Exporter {
     http: reqwest::Client,
     /// Where it serves, such as `http://127.0.0.1:12345`.
     pub(crate) url: String,
-    _config: TempFile,
 }
 
 /// An answer of the exporter.
@@ -118,15 +117,31 @@ pub(crate) struct Answer {
 impl Exporter {
     /// Serves `config` on a free port, with more `flags`.
     pub(crate) async fn start(config: &str, flags: &[&str]) -> Self {
-        let config = TempFile::new("exporter.yml", config);
-        let mut command = binary(&[
-            "serve",
-            "--config.file",
-            config.path(),
-            "--web.listen-address",
-            "127.0.0.1:0",
-        ]);
-        command.args(flags).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::start_on("127.0.0.1:0", config, flags).await
+    }
+
+    /// Serves `config` on `address`, with more `flags`.
+    pub(crate) async fn start_on(address: &str, config: &str, flags: &[&str]) -> Self {
+        let file = TempFile::new("exporter.yml", config);
+        let mut command = binary(&["serve", "--config.file", file.path(), "--web.listen-address", address]);
+        command.args(flags);
+        // The file is read before it says where it serves.
+        Self::spawn(command).await
+    }
+
+    /// Serves on a free port as `program` starts it with `arguments` and `flags`.
+    pub(crate) async fn start_as(program: &str, arguments: &[&str], flags: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .args(flags)
+            .args(["--web.listen-address", "127.0.0.1:0"]);
+        command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+        Self::spawn(command).await
+    }
+
+    async fn spawn(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, log) = watch::channel(String::new());
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -145,7 +160,6 @@ impl Exporter {
             logging,
             http: reqwest::Client::new(),
             url: String::new(),
-            _config: config,
         };
         let line = exporter.logged("serving metrics").await;
         let address = line
@@ -240,6 +254,11 @@ impl Exporter {
             stdout,
             stderr: self.log.borrow().clone(),
         }
+    }
+
+    /// Ends it as a loss of power would: at once.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// Stops it and tells what it came to.

@@ -9,6 +9,7 @@
 
 mod commands;
 mod documents;
+mod durability;
 mod fetching;
 mod harness;
 mod memory;

@@ -2,13 +2,15 @@
 
 use std::process::Stdio;
 
-use greenapi_exporter::simulator::Behaviour;
+use greenapi_exporter::clock::unix_seconds;
+use greenapi_exporter::journal::StatusMessage;
+use greenapi_exporter::simulator::{Behaviour, SimStatus};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::harness::{Exporter, PATIENCE, config, id, simulate};
+use crate::harness::{Exporter, PATIENCE, TempFile, binary, config, id, run, simulate};
 
 /// A running Prometheus.
 struct Prometheus {
@@ -20,7 +22,11 @@ struct Prometheus {
 impl Prometheus {
     /// One that scrapes `target` every second, with more `flags`.
     async fn start(target: &str, flags: &[&str]) -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::start_on(TempDir::new().unwrap(), target, flags).await
+    }
+
+    /// The same with its data in `folder`.
+    async fn start_on(folder: TempDir, target: &str, flags: &[&str]) -> Self {
         let config = folder.path().join("prometheus.yml");
         let scrape = format!(
             "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: greenapi\n    static_configs:\n      - targets: ['{target}']\n"
@@ -33,7 +39,7 @@ impl Prometheus {
             .unwrap();
         let mut child = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().display()))
             .arg(format!("--web.listen-address={free}"))
             .args(flags)
             .stderr(Stdio::piped())
@@ -101,6 +107,116 @@ async fn check(flags: &[&str]) {
         .api("targets/metadata", &[("metric", "greenapi_journal_statuses")])
         .await;
     assert_eq!(metadata["data"][0]["type"], "gauge", "{metadata}");
+}
+
+#[tokio::test]
+async fn an_increase_over_a_restart_is_the_number_published() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let storage = TempDir::new().unwrap();
+    let flags = ["--storage.path", storage.path().to_str().unwrap()];
+    let config = config(&simulator, &url, "min_interval: 0s");
+    #[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
+    let now = unix_seconds(std::time::SystemTime::now());
+    // The baseline has one of the kind, so that its series begins at 0.
+    let mut journal = vec![SimStatus::new("before", now - 60)];
+    let mut publish = |names: &[&str]| {
+        journal.extend(names.iter().map(|name| SimStatus::new(*name, now + 1)));
+        simulator.set_journal(id(0), journal.clone()).unwrap();
+    };
+    publish(&[]);
+    let exporter = Exporter::start(&config, &flags).await;
+    let address = exporter.url.strip_prefix("http://").unwrap().to_owned();
+    let prometheus = Prometheus::start(&address, &[]).await;
+    prometheus.query("greenapi_outgoing_statuses_total == 0").await;
+    publish(&["one", "two", "three"]);
+    prometheus.query("greenapi_outgoing_statuses_total == 3").await;
+    assert_eq!(exporter.stop().await.code, Some(0));
+    publish(&["four", "five"]);
+    let _exporter = Exporter::start_on(&address, &config, &flags).await;
+    prometheus.query("greenapi_outgoing_statuses_total == 5").await;
+    // Prometheus extrapolates a little beyond the first and the last scrape.
+    prometheus
+        .query("round(increase(greenapi_outgoing_statuses_total[5m])) == 5")
+        .await;
+    assert!(
+        prometheus
+            .query("resets(greenapi_outgoing_statuses_total[5m]) == 0")
+            .await
+            .len()
+            == 1
+    );
+}
+
+#[tokio::test]
+async fn a_backfilled_journal_answers_questions_about_last_week() {
+    const DAY: u64 = 86_400;
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    #[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
+    let now = unix_seconds(std::time::SystemTime::now());
+    let status = |name, days: u64, status_message| SimStatus {
+        status_message,
+        ..SimStatus::new(name, now - days * DAY)
+    };
+    let journal = vec![
+        status("a", 20, StatusMessage::Read),
+        status("b", 9, StatusMessage::Sent),
+        status("c", 5, StatusMessage::Delivered),
+    ];
+    simulator.set_journal(id(0), journal).unwrap();
+    let file = TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    let target = id(0).to_string();
+    let arguments = [
+        "backfill",
+        "--config.file",
+        file.path(),
+        "--target",
+        &target,
+        "--since",
+        "2w",
+    ];
+    let finished = run(&mut binary(&arguments)).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let history = TempFile::new("history.om", &finished.stdout);
+    let data = TempDir::new().unwrap();
+    let mut promtool = Command::new("promtool");
+    promtool
+        .args(["tsdb", "create-blocks-from", "openmetrics", history.path()])
+        .arg(data.path());
+    let imported = promtool
+        .output()
+        .await
+        .expect("promtool is missing: run `make test-programs`");
+    assert!(
+        imported.status.success(),
+        "{}",
+        String::from_utf8_lossy(&imported.stderr)
+    );
+
+    let prometheus = Prometheus::start_on(data, "127.0.0.1:9", &[]).await;
+    let check = async |query: &str, days_ago: u64, expected: &str| {
+        let time = (now - days_ago * DAY).to_string();
+        let answer = prometheus.api("query", &[("query", query), ("time", &time)]).await;
+        assert_eq!(
+            answer["data"]["result"][0]["value"][1], expected,
+            "{query} {days_ago} days ago: {answer}"
+        );
+    };
+    check("sum(greenapi_outgoing_statuses_total)", 10, "0").await;
+    check("sum(greenapi_outgoing_statuses_total)", 7, "1").await;
+    check("sum(greenapi_outgoing_statuses_total)", 1, "2").await;
+    check(
+        "sum(greenapi_outgoing_status_transitions_total{status_message=\"sent\"})",
+        1,
+        "2",
+    )
+    .await;
+    check(
+        "sum(greenapi_outgoing_status_transitions_total{status_message=\"delivered\"})",
+        1,
+        "1",
+    )
+    .await;
+    check("round(sum(increase(greenapi_outgoing_statuses_total[1w])))", 4, "2").await;
 }
 
 #[tokio::test]

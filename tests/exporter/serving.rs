@@ -34,6 +34,20 @@ async fn every_format_is_negotiated_with_its_full_content_type() {
 }
 
 #[tokio::test]
+async fn openmetrics_tells_since_when_counters_count_where_asked_to() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let config = config(&simulator, &url, "");
+    let openmetrics = [("Accept", "application/openmetrics-text;version=1.0.0")];
+    let created = async |flags: &[&str]| {
+        let exporter = Exporter::start(&config, flags).await;
+        let page = exporter.get_with("/metrics", &openmetrics).await.text;
+        series(&page, "greenapi_fetches_created").len() + series(&page, "greenapi_journal_gaps_created").len()
+    };
+    assert_eq!(created(&[]).await, 0);
+    assert!(created(&["--web.openmetrics-created"]).await > 1);
+}
+
+#[tokio::test]
 async fn protobuf_is_negotiated_with_its_full_content_type() {
     let exporter = exporter(&[Behaviour::Healthy]).await;
     let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;q=0.5";

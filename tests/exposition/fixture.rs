@@ -7,8 +7,13 @@ use greenapi_exporter::account::{Account, InstanceId};
 use greenapi_exporter::catalogue::{Family, MetricType, Number, Read, Value};
 use greenapi_exporter::collector::{Collected, ContactType, Run, Setting, StateInstance};
 use greenapi_exporter::fetch::FetchResult;
-use greenapi_exporter::journal::{Audience, Kind, SendByApi, StatusMessage, Tally, TypeMessage};
-use greenapi_exporter::snapshot::{Build, Counters, Exporter, Fetch, HttpRequests, Instance, Process, Snapshot};
+use greenapi_exporter::journal::{
+    Audience, Journal, Kind, Record, SendByApi, StatusId, StatusMessage, Tally, TypeMessage,
+};
+use greenapi_exporter::ledger::Ledger;
+use greenapi_exporter::snapshot::{
+    Build, Counted, Counters, Exporter, Fetch, HttpRequests, Instance, Process, Snapshot,
+};
 
 /// The time at which the exporter of the fixture started, and `milliseconds` later.
 fn after_start(milliseconds: u64) -> SystemTime {
@@ -31,6 +36,31 @@ pub(crate) fn never_fetched() -> Instance {
     instance(7_103_000_005, "never fetched")
 }
 
+/// A ledger that has read three journals: the first is its baseline, and 31 days passed before the last.
+fn ledger() -> Ledger {
+    let created = 1_795_400_000;
+    let record = |id: &str, timestamp, status_message, participants| Record {
+        id: StatusId::of(id),
+        timestamp,
+        participants,
+        status_message,
+        type_message: TypeMessage::Image,
+        send_by_api: SendByApi::True,
+    };
+    let mut ledger = Ledger::new(created);
+    let old = record("old", created - 60, StatusMessage::Sent, 0);
+    ledger.apply(&Journal::new(vec![old], 0), created);
+    let new = record("new", created + 5, StatusMessage::Pending, 30);
+    ledger.apply(&Journal::new(vec![old, new], 0), created + 10);
+    let read = record("new", created + 130, StatusMessage::Read, 30);
+    let failed = Record {
+        type_message: TypeMessage::ExtendedText,
+        ..record("failed", created + 140, StatusMessage::Other, 0)
+    };
+    ledger.apply(&Journal::new(vec![old, read, failed], 0), created + 31 * 86_400);
+    ledger
+}
+
 /// An instance whose journal was read, and of which all optional collectors but one found something out.
 pub(crate) fn up() -> Instance {
     let mut counters = Counters::default();
@@ -49,7 +79,7 @@ pub(crate) fn up() -> Instance {
     Instance {
         latest: Some(fetch(FetchResult::Ok, 187)),
         last_success: Some(after_start(61_250)),
-        tally: Tally {
+        tally: Arc::new(Tally {
             counts: vec![
                 (
                     labels(
@@ -81,7 +111,8 @@ pub(crate) fn up() -> Instance {
             ],
             newest: Some(1_795_399_990),
             oldest_pending: Some(1_795_313_600),
-        },
+        }),
+        counted: Arc::new(Counted::of(&ledger())),
         counters,
         collected: Collected {
             incoming: Some(found([(TypeMessage::Text, 4), (TypeMessage::Image, 9)].into(), 80)),
@@ -174,6 +205,8 @@ fn exporter() -> Exporter {
         },
         config_last_reload_successful: false,
         config_last_reload_success: after_start(1_125),
+        ledger_entries: 3,
+        ledger_errors: 1,
         http_requests: vec![
             HttpRequests {
                 handler: "/metrics",

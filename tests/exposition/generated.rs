@@ -6,9 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use greenapi_exporter::account::{Account, InstanceId};
 use greenapi_exporter::collector::{Collected, ContactType, Run, Setting, StateInstance};
-use greenapi_exporter::journal::{Record, SendByApi, StatusId, StatusMessage, Tally, TypeMessage};
+use greenapi_exporter::journal::{Journal, Record, SendByApi, StatusId, StatusMessage, Tally, TypeMessage};
 use greenapi_exporter::label::LabelValue;
-use greenapi_exporter::snapshot::{Build, Counters, Exporter, Fetch, HttpRequests, Instance, Process, Snapshot};
+use greenapi_exporter::ledger::Ledger;
+use greenapi_exporter::snapshot::{
+    Build, Counted, Counters, Exporter, Fetch, HttpRequests, Instance, Process, Snapshot,
+};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -48,13 +51,18 @@ fn instance() -> impl Strategy<Value = Instance> {
             counters.malformed_records = malformed_records;
             counters.unknown_status_messages = unknown_status_messages;
             counters.unknown_type_messages = unknown_type_messages;
+            // Whatever is in it counts: the baseline is an empty journal.
+            let mut ledger = Ledger::new(0);
+            ledger.apply(&Journal::default(), 0);
+            ledger.apply(&Journal::new(records.clone(), 0), 40 * 86_400);
             for result in fetches {
                 counters.count_fetch(result);
             }
             Instance {
                 latest: latest.map(|(result, duration)| Fetch { result, duration }),
                 last_success,
-                tally: Tally::new(&records, &Tally::default()),
+                tally: Arc::new(Tally::new(&records, &Tally::default())),
+                counted: Arc::new(Counted::of(&ledger)),
                 counters,
                 collected,
                 ..Instance::new(account, window, created)
@@ -104,8 +112,8 @@ fn exporter() -> impl Strategy<Value = Exporter> {
         any::<u64>(),
         0..5,
     );
-    (time(), any::<bool>(), time(), requests, process()).prop_map(
-        |(started, successful, success, requests, process)| {
+    (time(), any::<bool>(), time(), requests, process(), any::<[u64; 2]>()).prop_map(
+        |(started, successful, success, requests, process, [ledger_entries, ledger_errors])| {
             let requests: BTreeMap<(&'static str, u16), u64> = requests;
             Exporter {
                 started,
@@ -116,6 +124,8 @@ fn exporter() -> impl Strategy<Value = Exporter> {
                 },
                 config_last_reload_successful: successful,
                 config_last_reload_success: success,
+                ledger_entries,
+                ledger_errors,
                 http_requests: requests
                     .into_iter()
                     .map(|((handler, code), count)| HttpRequests { handler, code, count })

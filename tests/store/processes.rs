@@ -35,7 +35,7 @@ fn a_second_process_is_refused_and_the_first_goes_on() {
     let text = in_another_process(&directory, "the_second_process", "");
     assert!(
         text.contains(
-            "cannot open the ledger `./ledger.redb`: another process has it open\n\
+            "cannot open the ledger `./ledger.redb`: another process has it open\n  \
              hint: each exporter needs a `--storage.path` of its own; stop the other one, or name another directory"
         ),
         "{text}"
@@ -65,7 +65,7 @@ fn a_full_disk_is_an_error_and_what_was_written_before_stays() {
     );
     assert!(
         text.contains(
-            "cannot open or write the ledger `./ledger.redb`: File too large (os error 27)\n\
+            "cannot open or write the ledger `./ledger.redb`: File too large (os error 27)\n  \
              hint: see that the disk has space and is writable, and that the file belongs to the exporter's user"
         ),
         "{text}"

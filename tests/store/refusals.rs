@@ -24,7 +24,7 @@ fn holding(name: &str, bytes: &[u8]) -> PathBuf {
     directory
 }
 
-const FOREIGN: &str = "cannot open the ledger `DIR/ledger.redb`: it is not a ledger of greenapi-exporter\n\
+const FOREIGN: &str = "cannot open the ledger `DIR/ledger.redb`: it is not a ledger of greenapi-exporter\n  \
     hint: name another `--storage.path`, or move the file away to start a new ledger, whose counters begin at 0";
 
 #[test]
@@ -33,13 +33,13 @@ fn a_directory_that_is_none_is_refused() {
     let missing = directory("missing").join("nothing");
     check_refused(
         &missing,
-        &format!("cannot use the storage directory `DIR`: No such file or directory (os error 2)\n{hint}"),
+        &format!("cannot use the storage directory `DIR`: No such file or directory (os error 2)\n  {hint}"),
     );
     let file = directory("a file").join("file");
     fs::write(&file, "").unwrap();
     check_refused(
         &file,
-        &format!("cannot use the storage directory `DIR`: Not a directory (os error 20)\n{hint}"),
+        &format!("cannot use the storage directory `DIR`: Not a directory (os error 20)\n  {hint}"),
     );
 }
 
@@ -67,7 +67,7 @@ fn a_ledger_of_another_version_is_refused() {
     let error = Store::open(&directory).expect_err("not opened").to_string();
     assert_eq!(
         error.replace(&directory.display().to_string(), "DIR"),
-        "cannot open the ledger `DIR/ledger.redb`: it has format version 2, and this greenapi-exporter reads version 1\n\
+        "cannot open the ledger `DIR/ledger.redb`: it has format version 2, and this greenapi-exporter reads version 1\n  \
          hint: run the newer greenapi-exporter that wrote it, or name another `--storage.path`"
     );
 }
@@ -89,7 +89,7 @@ fn a_row_that_no_ledger_has_is_damage() {
     let error = Store::open(&directory).expect_err("not opened").to_string();
     assert_eq!(
         error.replace(&directory.display().to_string(), "DIR"),
-        "cannot use the ledger `DIR/ledger.redb`: it is damaged: a row can't be read\n\
+        "cannot use the ledger `DIR/ledger.redb`: it is damaged: a row can't be read\n  \
          hint: restore it from a backup, or move it away to start a new ledger, whose counters begin at 0"
     );
 }

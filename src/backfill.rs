@@ -1,0 +1,120 @@
+//! Writes a journal's history as OpenMetrics with timestamps, for `promtool tsdb create-blocks-from openmetrics`.
+//!
+//! A journal tells of each status only when it was last acted on, not when it was published and when it passed its states. So
+//! each status is counted, in every state up to its present one, at the time of its last action.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use crate::account::InstanceId;
+use crate::catalogue::{FAMILIES, ID_INSTANCE};
+use crate::journal::{Record, texts};
+use crate::ledger::entry::States;
+
+/// Writes the counters of `records` from `start` to `end`, both in Unix seconds, to `out`.
+///
+/// What happened before `start` is left out: the counters begin there at 0.
+pub fn write(records: &[Record], id: InstanceId, (start, end): (u64, u64), out: &mut impl Write) -> io::Result<()> {
+    let mut statuses: BTreeMap<[&str; 3], Vec<u64>> = BTreeMap::new();
+    let mut transitions: BTreeMap<[&str; 4], Vec<u64>> = BTreeMap::new();
+    for record in records
+        .iter()
+        .filter(|record| (start..=end).contains(&record.timestamp))
+    {
+        let kind = record.kind();
+        statuses.entry(kind.texts()).or_default().push(record.timestamp);
+        for state in States::shown_by(record.status_message).beyond(States::default()) {
+            transitions
+                .entry(texts((state, kind)))
+                .or_default()
+                .push(record.timestamp);
+        }
+    }
+    write_family("greenapi_outgoing_statuses_total", statuses, id, (start, end), out)?;
+    write_family(
+        "greenapi_outgoing_status_transitions_total",
+        transitions,
+        id,
+        (start, end),
+        out,
+    )?;
+    out.write_all(b"# EOF\n")
+}
+
+/// Writes a counter with the times at which each of its series was counted.
+fn write_family<const LABELS: usize>(
+    name: &str,
+    series: BTreeMap<[&str; LABELS], Vec<u64>>,
+    id: InstanceId,
+    (start, end): (u64, u64),
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let Some(family) = FAMILIES.iter().find(|family| family.name == name) else {
+        return Ok(());
+    };
+    writeln!(
+        out,
+        "# HELP {stem} {help}\n# TYPE {stem} counter",
+        stem = family.stem(),
+        help = family.help
+    )?;
+    for (values, mut times) in series {
+        times.sort_unstable();
+        // The values are our own words, which need no escaping.
+        let labels = family
+            .labels
+            .iter()
+            .zip(values)
+            .map(|(label, value)| format!(",{label}=\"{value}\""));
+        let labels: String = labels.collect();
+        for now in steps(start, end) {
+            let total = times.partition_point(|time| *time <= now);
+            writeln!(out, "{name}{{{ID_INSTANCE}=\"{id}\"{labels}}} {total} {now}")?;
+        }
+    }
+    Ok(())
+}
+
+/// The times of the samples, the last of which is `end`.
+fn steps(start: u64, end: u64) -> impl Iterator<Item = u64> {
+    (start..end).step_by(STEP).chain([end])
+}
+
+/// Prometheus looks back 5 minutes for a sample; a little less leaves no hole. In seconds.
+const STEP: usize = 4 * 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{SendByApi, StatusId, StatusMessage, TypeMessage};
+
+    #[test]
+    fn a_status_counts_in_every_state_up_to_its_present_one_from_its_last_action_on() {
+        let record = |id, timestamp, status_message| Record {
+            id: StatusId::of(id),
+            timestamp,
+            participants: 0,
+            status_message,
+            type_message: TypeMessage::Image,
+            send_by_api: SendByApi::True,
+        };
+        let records = [
+            record("before", 900, StatusMessage::Read),
+            record("a", 1300, StatusMessage::Sent),
+            record("b", 1240, StatusMessage::Other),
+            record("after", 1601, StatusMessage::Read),
+        ];
+        let mut written = Vec::new();
+        write(&records, 7.into(), (1000, 1600), &mut written).unwrap();
+        insta::assert_snapshot!(String::from_utf8(written).unwrap());
+    }
+
+    #[test]
+    fn the_last_step_is_the_end_and_no_hole_is_longer_than_a_step() {
+        let check = |start, end, expected: &[u64]| assert_eq!(steps(start, end).collect::<Vec<_>>(), expected);
+        check(0, 0, &[0]);
+        check(0, 240, &[0, 240]);
+        check(0, 241, &[0, 240, 241]);
+        check(5, 500, &[5, 245, 485, 500]);
+    }
+}

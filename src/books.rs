@@ -1,0 +1,184 @@
+//! Keeps the ledgers of all instances: what an answer changes is in the store before it is shown.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+use tracing::{error, info};
+
+use crate::account::InstanceId;
+use crate::clock::unix_seconds;
+use crate::journal::Journal;
+use crate::ledger::{Changes, Ledger};
+use crate::snapshot::Counted;
+use crate::store::{Store, StoreError};
+
+/// The ledgers of all instances, and where they are kept.
+#[derive(Debug, Default)]
+pub struct Books {
+    by_instance: Mutex<BTreeMap<InstanceId, Book>>,
+    /// Absent where counters start anew with the process.
+    store: Option<Arc<Mutex<Store>>>,
+    /// Held by the one who writes: batches reach the store one after the other.
+    turn: tokio::sync::Mutex<()>,
+    errors: Mutex<Errors>,
+}
+
+/// What is kept of one instance.
+#[derive(Debug)]
+struct Book {
+    ledger: Ledger,
+    /// What is shown of the ledger.
+    counted: Arc<Counted>,
+    /// The latest answer, and when it came in Unix seconds, until it is entered in the ledger.
+    pending: Option<(Journal, u64)>,
+}
+
+#[derive(Debug, Default)]
+struct Errors {
+    count: u64,
+    is_failing: bool,
+}
+
+impl Book {
+    fn new(ledger: Ledger) -> Self {
+        Self {
+            counted: Arc::new(Counted::of(&ledger)),
+            ledger,
+            pending: None,
+        }
+    }
+}
+
+impl Books {
+    /// The ledgers in the store in `directory`, which is made if there is none. Blocks while it reads.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let (store, ledgers) = Store::open(directory)?;
+        let books = ledgers.into_iter().map(|(id, ledger)| (id, Book::new(ledger)));
+        Ok(Self {
+            by_instance: Mutex::new(books.collect()),
+            store: Some(Arc::new(Mutex::new(store))),
+            ..Self::default()
+        })
+    }
+
+    /// Sees to it that the instance has a ledger; a new one counts from `now`.
+    pub fn begin(&self, id: InstanceId, now: SystemTime) {
+        let new = || Book::new(Ledger::new(unix_seconds(now)));
+        locked(&self.by_instance).entry(id).or_insert_with(new);
+    }
+
+    /// The minutes to ask the API for, so that nothing is missed since the last answer (spec 7.4).
+    pub fn minutes_to_ask(&self, id: InstanceId, window: Duration, now: SystemTime) -> u64 {
+        let books = locked(&self.by_instance);
+        let minutes = |book: &Book| book.ledger.minutes_to_ask(window, unix_seconds(now));
+        books.get(&id).map_or_else(|| crate::journal::minutes(window), minutes)
+    }
+
+    /// Takes an answer that came at `now`. It counts once it is settled.
+    pub fn submit(&self, id: InstanceId, journal: Journal, now: SystemTime) {
+        if let Some(book) = locked(&self.by_instance).get_mut(&id) {
+            book.pending = Some((journal, unix_seconds(now)));
+        }
+    }
+
+    /// What has been counted of the instance and may be shown.
+    pub fn counted(&self, id: InstanceId) -> Arc<Counted> {
+        let counted = locked(&self.by_instance).get(&id).map(|book| book.counted.clone());
+        counted.unwrap_or_default()
+    }
+
+    /// Statuses known to all ledgers.
+    pub fn entries(&self) -> u64 {
+        locked(&self.by_instance)
+            .values()
+            .map(|book| book.counted.entries)
+            .sum()
+    }
+
+    /// How often the store could not be written.
+    pub fn errors(&self) -> u64 {
+        locked(&self.errors).count
+    }
+
+    /// Enters all answers taken so far in their ledgers, in one write to the store, and waits for it until `deadline`.
+    ///
+    /// Where the store fails or is slow, what was shown before stays: counters never run ahead of it.
+    pub async fn settle(self: &Arc<Self>, deadline: Instant) {
+        let books = self.clone();
+        // A task of its own, so that a scraper who hangs up leaves no write half entered.
+        let settled = tokio::spawn(async move { books.settle_all().await });
+        // Being late is no error: the next scrape shows it.
+        _ = tokio::time::timeout_at(deadline, settled).await;
+    }
+
+    async fn settle_all(&self) {
+        let _turn = self.turn.lock().await;
+        let batch = self.changes();
+        if batch.is_empty() {
+            return;
+        }
+        let batch = match self.write(batch).await {
+            Ok(batch) => batch,
+            Err(error) => {
+                let mut errors = locked(&self.errors);
+                errors.count += 1;
+                if !errors.is_failing {
+                    error!(%error, "cannot write the ledger; counters stand still until it can be written");
+                }
+                errors.is_failing = true;
+                return;
+            }
+        };
+        if std::mem::take(&mut locked(&self.errors).is_failing) {
+            info!("the ledger can be written again");
+        }
+        self.commit(batch);
+    }
+
+    /// What the answers taken so far change. An answer whose changes can't be written is dropped: the next one says it again.
+    fn changes(&self) -> Vec<(InstanceId, Changes)> {
+        let mut books = locked(&self.by_instance);
+        let changes = books.iter_mut().filter_map(|(id, book)| {
+            let (journal, now) = book.pending.take()?;
+            Some((*id, book.ledger.changes(&journal, now)))
+        });
+        changes.collect()
+    }
+
+    async fn write(&self, batch: Vec<(InstanceId, Changes)>) -> Result<Vec<(InstanceId, Changes)>, String> {
+        let Some(store) = self.store.clone() else {
+            return Ok(batch);
+        };
+        if batch.iter().all(|(_, changes)| changes.is_empty()) {
+            return Ok(batch);
+        }
+        // It waits for the disk, and the runtime has better to do.
+        let writing = tokio::task::spawn_blocking(move || {
+            let changes: Vec<_> = batch.iter().map(|(id, changes)| (*id, changes)).collect();
+            locked(&store).write(&changes)?;
+            Ok(batch)
+        });
+        let written = writing.await.map_err(|error| error.to_string())?;
+        written.map_err(|error: StoreError| error.to_string())
+    }
+
+    fn commit(&self, batch: Vec<(InstanceId, Changes)>) {
+        let mut books = locked(&self.by_instance);
+        for (id, changes) in batch {
+            if let Some(book) = books.get_mut(&id) {
+                let is_changed = !changes.is_empty();
+                book.ledger.commit(changes);
+                if is_changed {
+                    book.counted = Arc::new(Counted::of(&book.ledger));
+                }
+            }
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

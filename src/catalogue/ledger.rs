@@ -1,0 +1,159 @@
+//! What a page says of what an instance's ledger has counted.
+
+use std::time::SystemTime;
+
+use super::MetricType::{self, Counter, Gauge};
+use super::{Family, Read, Samples, Value, gauge};
+use crate::journal::{StatusMessage, texts};
+use crate::label::LabelValue;
+use crate::ledger::totals::Histogram;
+
+pub(super) const FAMILIES: &[Family] = &[
+    Family {
+        name: "greenapi_outgoing_statuses_total",
+        metric_type: Counter,
+        help: "Distinct statuses first seen. A kind of which one is known has its series, at 0 until the first is counted.",
+        labels: &["type_message", "send_by_api", "audience"],
+        read: Read::Instance(|instance, samples| {
+            let counted = &instance.counted;
+            for kind in &counted.kinds {
+                let total = counted.totals.statuses.get(*kind);
+                samples(&kind.texts(), counter(total, counted.created));
+            }
+        }),
+    },
+    Family {
+        name: "greenapi_outgoing_status_transitions_total",
+        metric_type: Counter,
+        help: "Times a status reached a state, at most once per status and state; passing a state counts it.",
+        labels: &["status_message", "type_message", "send_by_api", "audience"],
+        read: Read::Instance(|instance, samples| {
+            let counted = &instance.counted;
+            for state in STATES {
+                for kind in &counted.kinds {
+                    let total = counted.totals.transitions.get((state, *kind));
+                    // No status need ever be in an unrecognised state, so there is no series to be expected.
+                    if total == 0 && state == StatusMessage::Other {
+                        continue;
+                    }
+                    samples(&texts((state, *kind)), counter(total, counted.created));
+                }
+            }
+        }),
+    },
+    Family {
+        name: "greenapi_outgoing_status_participants",
+        metric_type: MetricType::Histogram {
+            bounds: &[1., 5., 10., 25., 50., 100., 250., 500., 1024.],
+        },
+        help: "Audience size of statuses first seen that list participants.",
+        labels: &[],
+        read: Read::Instance(|instance, samples| {
+            let counted = &instance.counted;
+            histogram(&counted.totals.participants, counted.created, &[], samples);
+        }),
+    },
+    Family {
+        name: "greenapi_outgoing_status_delay_seconds",
+        metric_type: MetricType::Histogram {
+            bounds: &[5., 15., 60., 300., 900., 3600., 10_800., 21_600., 43_200., 86_400.],
+        },
+        help: "Seconds from the earliest known timestamp of a status to the state that it was seen to reach from a lower one.",
+        labels: &["status_message"],
+        read: Read::Instance(|instance, samples| {
+            let counted = &instance.counted;
+            for state in STATES {
+                if let Some(delays) = counted.totals.delay(state) {
+                    histogram(delays, counted.created, &[state.as_str()], samples);
+                }
+            }
+        }),
+    },
+    Family {
+        name: "greenapi_journal_gaps_total",
+        metric_type: Counter,
+        help: "Times that statuses may have been missed, because the exporter was away for longer than the API remembers: 30 days.",
+        labels: &[],
+        read: Read::Instance(|instance, samples| {
+            let counted = &instance.counted;
+            samples(&[], counter(counted.totals.gaps, counted.created));
+        }),
+    },
+    Family {
+        name: "greenapi_journal_gap_seconds_total",
+        metric_type: Counter,
+        help: "Seconds that no journal covered.",
+        labels: &[],
+        read: Read::Instance(|instance, samples| {
+            let counted = &instance.counted;
+            samples(&[], counter(counted.totals.gap_seconds, counted.created));
+        }),
+    },
+    Family {
+        name: "greenapi_exporter_ledger_entries",
+        metric_type: Gauge,
+        help: "Statuses known to the ledgers of all instances.",
+        labels: &[],
+        read: Read::Exporter(|exporter, _, samples| gauge(Some(exporter.ledger_entries), samples)),
+    },
+    Family {
+        name: "greenapi_exporter_ledger_errors_total",
+        metric_type: Counter,
+        help: "Times that the ledger could not be written; counters stand still until it can.",
+        labels: &[],
+        read: Read::Exporter(|exporter, _, samples| {
+            samples(&[], counter(exporter.ledger_errors, exporter.started));
+        }),
+    },
+];
+
+/// The states that statuses are counted in, in the order of their texts.
+const STATES: [StatusMessage; 5] = [
+    StatusMessage::Delivered,
+    StatusMessage::Other,
+    StatusMessage::Pending,
+    StatusMessage::Read,
+    StatusMessage::Sent,
+];
+
+fn counter(total: u64, created: SystemTime) -> Value<'static> {
+    Value::Counter {
+        total: total.into(),
+        created: Some(created),
+    }
+}
+
+fn histogram<const BUCKETS: usize>(
+    histogram: &Histogram<BUCKETS>,
+    created: SystemTime,
+    labels: &[&str],
+    samples: &mut Samples<'_>,
+) {
+    let counts: Vec<u64> = histogram.buckets.iter().copied().chain([histogram.beyond]).collect();
+    let value = Value::Histogram {
+        counts: &counts,
+        sum: histogram.sum.into(),
+        created: Some(created),
+    };
+    samples(labels, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::totals::{DELAY_SECONDS, PARTICIPANTS};
+
+    #[test]
+    fn buckets_have_the_bounds_by_which_they_were_counted() {
+        let check = |name: &str, expected: &[u64]| {
+            let family = FAMILIES.iter().find(|family| family.name == name).unwrap();
+            let MetricType::Histogram { bounds } = family.metric_type else {
+                panic!("{name} is no histogram");
+            };
+            let expected: Vec<String> = expected.iter().map(u64::to_string).collect();
+            assert_eq!(bounds.iter().map(f64::to_string).collect::<Vec<_>>(), expected);
+        };
+        check("greenapi_outgoing_status_participants", &PARTICIPANTS);
+        check("greenapi_outgoing_status_delay_seconds", &DELAY_SECONDS);
+    }
+}
