@@ -7,13 +7,17 @@
     reason = "a test fails by panicking"
 )]
 
+mod alerting;
 mod commands;
+mod dashboards;
 mod documents;
 mod durability;
 mod fetching;
 mod harness;
 mod memory;
 mod prometheus;
+mod rules;
 mod scraping;
 mod secrets;
 mod serving;
+mod vocabulary;
