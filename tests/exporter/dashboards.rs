@@ -5,7 +5,7 @@ mod compose;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use greenapi_exporter::clock::Clock;
+use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::fetch::FetchResult;
 use greenapi_exporter::journal::{Audience, SendByApi, StatusMessage, TypeMessage};
 use greenapi_exporter::label::LabelValue;
@@ -30,7 +30,9 @@ fn colours() -> Colours {
 
 /// Every panel of every dashboard but the headings of rows.
 fn panels() -> Vec<Value> {
-    let all = NAMES.iter().flat_map(|name| committed(name)["panels"].as_array().unwrap().clone());
+    let all = NAMES
+        .iter()
+        .flat_map(|name| committed(name)["panels"].as_array().unwrap().clone());
     all.filter(|panel| panel["type"] != "row").collect()
 }
 
@@ -100,7 +102,10 @@ fn every_panel_says_what_it_shows_in_which_unit_and_what_no_data_means() {
         let description = panel["description"].as_str().unwrap();
         let said = [&panel["title"], &defaults["unit"], &defaults["noValue"]];
         assert!(said.iter().all(|text| !text.as_str().unwrap().is_empty()), "{panel:#}");
-        assert!(description.ends_with(['.', ')']) && description.len() > 15, "{description}");
+        assert!(
+            description.ends_with(['.', ')']) && description.len() > 15,
+            "{description}"
+        );
     }
 }
 
@@ -117,7 +122,10 @@ fn dashboards_can_be_imported_side_by_side_and_not_be_edited_in_place() {
             .collect();
         assert_eq!(ids.len(), dashboard["panels"].as_array().unwrap().len(), "{name}");
         assert_eq!(dashboard["schemaVersion"], 42);
-        assert_eq!((&dashboard["id"], &dashboard["editable"]), (&Value::Null, &Value::Bool(false)));
+        assert_eq!(
+            (&dashboard["id"], &dashboard["editable"]),
+            (&Value::Null, &Value::Bool(false))
+        );
         uids.insert(dashboard["uid"].as_str().unwrap().to_owned());
     }
     assert_eq!(uids.len(), NAMES.len());
@@ -139,7 +147,11 @@ fn every_value_of_a_label_that_is_drawn_has_its_colour() {
     fn check<L: LabelValue>(group: &str) {
         let colours = colours();
         for value in L::ALL {
-            assert!(colours[group].contains_key(value.as_str()), "{group} {}", value.as_str());
+            assert!(
+                colours[group].contains_key(value.as_str()),
+                "{group} {}",
+                value.as_str()
+            );
         }
     }
     check::<FetchResult>("result");
@@ -185,7 +197,11 @@ async fn every_query_of_every_panel_finds_data() {
         }
     };
     _ = tokio::time::timeout(PATIENCE, finding).await;
-    assert!(waiting.is_empty(), "{} of {all} queries have no data: {waiting:#?}", waiting.len());
+    assert!(
+        waiting.is_empty(),
+        "{} of {all} queries have no data: {waiting:#?}",
+        waiting.len()
+    );
 }
 
 /// The fleet of `demo`, where an hour passes in a minute, with every collector on.
@@ -205,27 +221,38 @@ async fn lively_fleet() -> (Simulator, Exporter) {
 /// Lets the bakery publish a status to five people, and the one before it get a state further, then awaits that it was read.
 async fn move_on(simulator: &Simulator, step: u64) {
     let bakery = id(0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    #[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
+    let now = unix_seconds(std::time::SystemTime::now());
     let status = |number: u64| {
-        let states = [StatusMessage::Pending, StatusMessage::Sent, StatusMessage::Delivered, StatusMessage::Read];
+        let states = [
+            StatusMessage::Pending,
+            StatusMessage::Sent,
+            StatusMessage::Delivered,
+            StatusMessage::Read,
+        ];
         let age = usize::try_from(step - number).unwrap().min(3);
         SimStatus {
             status_message: states[age],
             participants: SimStatus::people(5),
-            send_by_api: [SendByApi::True, SendByApi::False][usize::from(number % 2 == 0)],
+            send_by_api: [SendByApi::True, SendByApi::False][usize::from(number.is_multiple_of(2))],
             ..SimStatus::new(format!("BAE5{number}"), now)
         }
     };
     simulator.set_journal(bakery, (1..=step).map(status).collect()).unwrap();
     let asked = simulator.requests(bakery, Method::GetOutgoingStatuses).unwrap();
-    simulator.arrived(bakery, Method::GetOutgoingStatuses, asked + 2).await.unwrap();
+    simulator
+        .arrived(bakery, Method::GetOutgoingStatuses, asked + 2)
+        .await
+        .unwrap();
 }
 
 async fn has_data(prometheus: &Prometheus, query: &str) -> bool {
     let query = ["job", "instance", "id_instance"]
         .iter()
         .rev()
-        .fold(query.to_owned(), |query, name| query.replace(&format!("\"${name}\""), "\".+\""))
+        .fold(query.to_owned(), |query, name| {
+            query.replace(&format!("\"${name}\""), "\".+\"")
+        })
         .replace("$__rate_interval", "1m")
         .replace("$__range", "1h");
     let answer = prometheus.api("query", &[("query", &query)]).await;

@@ -17,6 +17,9 @@ use tokio::task::JoinHandle;
 /// Longer than anything here takes; a test that waits so long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How often programs of others are asked for what they don't tell by themselves.
+pub(crate) const POLLING: Duration = Duration::from_millis(50);
+
 /// The id of the `index`th simulated instance.
 pub(crate) fn id(index: u64) -> InstanceId {
     InstanceId::from(1_101_000_001 + index)

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::harness::{Daemon, Exporter, PATIENCE, TempFile, binary, config, free_address, id, run, simulate};
+use crate::harness::{Daemon, Exporter, PATIENCE, POLLING, TempFile, binary, config, free_address, id, run, simulate};
 
 /// A running Prometheus.
 pub(crate) struct Prometheus {
@@ -60,16 +60,17 @@ impl Prometheus {
         serde_json::from_str(&answer).unwrap()
     }
 
-    /// The result of an instant query once there is any: a scrape makes it come.
+    /// The result of an instant query once there is any: a scrape makes it come, which it tells nobody.
     pub(crate) async fn query(&self, query: &str) -> Vec<Value> {
+        let mut turns = tokio::time::interval(POLLING);
         let result = async {
             loop {
+                turns.tick().await;
                 let answer = self.api("query", &[("query", query)]).await;
                 let result = answer["data"]["result"].as_array().unwrap().clone();
                 if !result.is_empty() {
                     return result;
                 }
-                tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(PATIENCE, result)

@@ -83,7 +83,7 @@ fn yaml_files(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(repository_path(folder)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut paths: Vec<String> = names
-        .filter(|name| name.ends_with(".yml"))
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "yml"))
         .map(|name| format!("{folder}/{name}"))
         .collect();
     paths.sort_unstable();
@@ -107,8 +107,15 @@ fn check_files(program: &str, arguments: &[&str], files: &[String]) {
 
 #[test]
 fn promtool_finds_nothing_to_complain_about() {
-    check_files("promtool", &["check", "rules", "--lint=all", "--lint-fatal"], &all_rule_files());
-    check("promtool", &["check", "config", "--lint=all", "deploy/prometheus/prometheus.yml"]);
+    check_files(
+        "promtool",
+        &["check", "rules", "--lint=all", "--lint-fatal"],
+        &all_rule_files(),
+    );
+    check(
+        "promtool",
+        &["check", "config", "--lint=all", "deploy/prometheus/prometheus.yml"],
+    );
 }
 
 #[test]
@@ -140,8 +147,14 @@ fn every_alert_is_tested_to_fire_and_not_to_fire() {
         }
     }
     for alert in ALERTS {
-        assert!(tested.contains(&(alert.to_owned(), true)), "{alert} is not tested to fire");
-        assert!(tested.contains(&(alert.to_owned(), false)), "{alert} is not tested not to fire");
+        assert!(
+            tested.contains(&(alert.to_owned(), true)),
+            "{alert} is not tested to fire"
+        );
+        assert!(
+            tested.contains(&(alert.to_owned(), false)),
+            "{alert} is not tested not to fire"
+        );
     }
 }
 
@@ -159,18 +172,27 @@ fn every_alert_has_a_severity_and_texts_and_a_section_in_the_runbooks() {
     let sections: Vec<&str> = runbooks.split("\n## ").skip(1).collect();
     for rule in rules() {
         let Some(alert) = &rule.alert else { continue };
-        assert!(["critical", "warning", "info"].contains(&&*rule.labels["severity"]), "{alert}");
+        assert!(
+            ["critical", "warning", "info"].contains(&&*rule.labels["severity"]),
+            "{alert}"
+        );
         let (summary, description) = (&rule.annotations["summary"], &rule.annotations["description"]);
         // A summary stands above a group of alerts, so it names none of them.
         assert!(summary.ends_with('.') && !summary.contains("{{"), "{summary}");
         assert!(description.contains("{{ $labels."), "{description}");
-        let url = format!("https://greenapi-exporter.invalid/docs/runbooks.md#{}", alert.to_lowercase());
+        let url = format!(
+            "https://greenapi-exporter.invalid/docs/runbooks.md#{}",
+            alert.to_lowercase()
+        );
         assert_eq!(rule.annotations["runbook_url"], url);
         let section = sections.iter().find(|section| section.lines().next() == Some(alert));
         let section = section.unwrap_or_else(|| panic!("docs/runbooks.md has no section {alert}"));
         let parts = ["**Means.**", "**Impact.**", "**Confirm.**", "**Do.**", "**Threshold.**"];
         let places: Vec<_> = parts.iter().map(|part| section.find(part)).collect();
-        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{alert}: {places:?}");
+        assert!(
+            places.iter().all(Option::is_some) && places.is_sorted(),
+            "{alert}: {places:?}"
+        );
     }
 }
 
@@ -185,7 +207,10 @@ fn alerts_are_told_to_who_can_help() {
         let config = "--config.file=deploy/alertmanager/alertmanager.yml";
         let labels = [format!("alertname={alert}"), format!("severity={severity}")];
         let verify = format!("--verify.receivers={receiver}");
-        check("amtool", &["config", "routes", "test", config, &verify, &labels[0], &labels[1]]);
+        check(
+            "amtool",
+            &["config", "routes", "test", config, &verify, &labels[0], &labels[1]],
+        );
     };
     for rule in rules() {
         let Some(alert) = &rule.alert else { continue };

@@ -54,7 +54,10 @@ fn check(place: &str, query: &str) {
         match word {
             Word::Metric(name) => assert!(known.contains_key(&name), "{place}: no metric `{name}`: {query}"),
             Word::Matcher { metric, label } => {
-                assert!(known[&metric].contains(&label), "{place}: `{metric}` has no `{label}`: {query}");
+                assert!(
+                    known[&metric].contains(&label),
+                    "{place}: `{metric}` has no `{label}`: {query}"
+                );
             }
             Word::Label(label) => assert!(labels.contains(&label), "{place}: no label `{label}`: {query}"),
         }

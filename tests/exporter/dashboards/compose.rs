@@ -185,7 +185,7 @@ fn datasource() -> Value {
 impl Panel {
     fn to_grafana(&self, colours: &Colours) -> Value {
         let mut overrides = self.legend_overrides(colours);
-        overrides.extend(self.columns.iter().flat_map(|column| column.overrides(colours)));
+        overrides.extend(self.columns.iter().filter_map(|column| column.overrides(colours)));
         let mut defaults = json!({
             "unit": self.unit, "noValue": self.empty, "custom": self.drawing(),
             "color": { "mode": if self.steps.is_empty() { "palette-classic" } else { "thresholds" } },
@@ -235,9 +235,11 @@ impl Panel {
         };
         let mut targets = Vec::new();
         for (id, query) in ('A'..).zip(&self.queries) {
-            let expr = SELECTORS.iter().fold(query.expr.trim().to_owned(), |expr, (word, selector)| {
-                expr.replace(word, selector)
-            });
+            let expr = SELECTORS
+                .iter()
+                .fold(query.expr.trim().to_owned(), |expr, (word, selector)| {
+                    expr.replace(word, selector)
+                });
             targets.push(json!({
                 "refId": id.to_string(), "datasource": datasource(), "expr": expr, "legendFormat": query.legend,
                 "instant": instant, "range": !instant, "format": format,
