@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use greenapi_exporter::catalogue::{FAMILIES, MetricType};
 
 use crate::dashboards::queries;
+use crate::harness::repository_file;
 use crate::rules::rules;
 
 /// Labels that Prometheus adds to every series of a target.
@@ -76,6 +77,19 @@ fn rules_speak_of_nothing_that_the_exporter_does_not_have() {
     for rule in rules() {
         check(&rule.expr, &rule.expr);
     }
+}
+
+#[test]
+fn runbooks_ask_for_nothing_that_the_exporter_does_not_have() {
+    let runbooks = repository_file("docs/runbooks.md");
+    let mut asked = 0;
+    for block in runbooks.split("```promql\n").skip(1) {
+        for query in block.split("```").next().unwrap().lines() {
+            check("docs/runbooks.md", query);
+            asked += 1;
+        }
+    }
+    assert!(asked >= 16, "each alert has a query to confirm it");
 }
 
 #[test]
