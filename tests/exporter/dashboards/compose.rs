@@ -50,10 +50,13 @@ struct Panel {
     steps: Vec<(String, Option<f64>)>,
     /// What to show instead of a number, and its colour.
     #[serde(default)]
-    words: BTreeMap<String, (String, String)>,
+    words: Words,
     /// Of a table: what each query's value is called, and how it is shown.
     #[serde(default)]
     columns: Vec<Column>,
+    /// Of a table: the title of the column whose smallest value comes first.
+    #[serde(default)]
+    sorted_by: String,
     /// Of a stat: shows the legend instead of the value.
     #[serde(default)]
     shows_legend: bool,
@@ -89,6 +92,9 @@ struct Column {
     unit: Option<String>,
     #[serde(default)]
     steps: Vec<(String, Option<f64>)>,
+    /// What to show instead of a number, and its colour.
+    #[serde(default)]
+    words: Words,
     /// The groups of `colours.yml` that its texts are of.
     #[serde(default)]
     colours: Vec<String>,
@@ -101,6 +107,9 @@ struct Query {
     #[serde(default)]
     legend: String,
 }
+
+/// Value, what to show instead, verdict.
+type Words = BTreeMap<String, (String, String)>;
 
 /// Group, name as a legend shows it, colour.
 pub(super) type Colours = BTreeMap<String, BTreeMap<String, String>>;
@@ -188,7 +197,7 @@ impl Panel {
         overrides.extend(self.columns.iter().filter_map(|column| column.overrides(colours)));
         let mut defaults = json!({
             "unit": self.unit, "noValue": self.empty, "custom": self.drawing(),
-            "color": { "mode": if self.steps.is_empty() { "palette-classic" } else { "thresholds" } },
+            "color": { "mode": self.colouring() },
             "thresholds": thresholds(&self.steps, colours),
         });
         if !self.words.is_empty() {
@@ -213,6 +222,14 @@ impl Panel {
             panel["transformations"] = self.arrangement();
         }
         panel
+    }
+
+    /// One number has the colour of what it means, and several series have colours to tell them apart.
+    fn colouring(&self) -> &'static str {
+        match self.kind {
+            Kind::Stat | Kind::States | Kind::Table | Kind::Heatmap => "thresholds",
+            Kind::Lines | Kind::Stack | Kind::Bars => "palette-classic",
+        }
     }
 
     fn grafana_type(&self) -> &'static str {
@@ -285,7 +302,9 @@ impl Panel {
                 "calculate": false, "cellGap": 1, "legend": { "show": true }, "yAxis": { "unit": self.unit },
                 "color": { "mode": "scheme", "scheme": "Purples", "steps": 64 }, "tooltip": { "mode": "single" },
             }),
-            Kind::Table => json!({ "showHeader": true, "cellHeight": "sm" }),
+            Kind::Table => json!({
+                "showHeader": true, "cellHeight": "sm", "sortBy": [{ "displayName": self.sorted_by, "desc": false }],
+            }),
         }
     }
 
@@ -331,7 +350,11 @@ impl Column {
                 .collect();
             properties.push(json!({ "id": "mappings", "value": [{ "type": "value", "options": options }] }));
         }
-        if !self.steps.is_empty() || !self.colours.is_empty() {
+        if !self.words.is_empty() {
+            let options = words(&self.words, colours);
+            properties.push(json!({ "id": "mappings", "value": [{ "type": "value", "options": options }] }));
+        }
+        if !self.steps.is_empty() || !self.colours.is_empty() || !self.words.is_empty() {
             properties.push(json!({ "id": "custom.cellOptions", "value": { "type": "color-text" } }));
         }
         if self.field == "id_instance" {
@@ -355,7 +378,7 @@ fn thresholds(steps: &[(String, Option<f64>)], colours: &Colours) -> Value {
     json!({ "mode": "absolute", "steps": steps })
 }
 
-fn words(words: &BTreeMap<String, (String, String)>, colours: &Colours) -> BTreeMap<String, Value> {
+fn words(words: &Words, colours: &Colours) -> BTreeMap<String, Value> {
     let word = |(value, (text, verdict)): (&String, &(String, String))| {
         let shown = json!({ "text": text, "color": colours["verdict"][verdict] });
         (value.clone(), shown)
