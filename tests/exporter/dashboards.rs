@@ -172,12 +172,8 @@ async fn every_query_of_every_panel_finds_data() {
     let (simulator, exporter) = lively_fleet().await;
     let target = exporter.url.strip_prefix("http://").unwrap();
     let config = format!("rule_files: [rules/*.yml]\n{}", scraping(target));
-    let folder = TempDir::new().unwrap();
-    fs::create_dir(folder.path().join("rules")).unwrap();
-    for (name, text) in rule_files() {
-        fs::write(folder.path().join(name), text).unwrap();
-    }
-    let prometheus = Prometheus::configured(folder, &config, &[]).await;
+    let prometheus = Prometheus::configured(TempDir::new().unwrap(), &config, &["--web.enable-lifecycle"]).await;
+    prometheus.load_rules(rule_files()).await;
     let mut waiting: Vec<(String, String)> = queries();
     waiting.retain(|(_, query)| !WITHOUT_DATA.iter().any(|(name, _)| query.contains(name)));
     let all = waiting.len();

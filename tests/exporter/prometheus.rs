@@ -12,8 +12,8 @@ use crate::harness::{Daemon, Exporter, PATIENCE, POLLING, TempFile, binary, conf
 /// A running Prometheus.
 pub(crate) struct Prometheus {
     _process: Daemon,
-    _folder: TempDir,
-    pub(crate) url: String,
+    folder: TempDir,
+    url: String,
 }
 
 /// A configuration that scrapes `target` every second.
@@ -48,9 +48,23 @@ impl Prometheus {
             .args(flags);
         Self {
             _process: Daemon::start(command, "Server is ready").await,
-            _folder: folder,
+            folder,
             url: format!("http://{address}"),
         }
+    }
+
+    /// Loads these rules files, given with their paths beside its configuration, which names them.
+    pub(crate) async fn load_rules(&self, files: impl IntoIterator<Item = (String, String)>) {
+        for (name, text) in files {
+            let path = self.folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let reload = reqwest::Client::new().post(format!("{}/-/reload", self.url));
+        assert!(
+            reload.send().await.unwrap().status().is_success(),
+            "the rules are refused"
+        );
     }
 
     pub(crate) async fn api(&self, path: &str, query: &[(&str, &str)]) -> Value {
