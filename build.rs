@@ -18,6 +18,8 @@ fn main() {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let rustc = first_line(&rustc, &["--version"]);
     let rustc = rustc.and_then(|line| line.split(' ').nth(1).map(str::to_owned));
+    let target = std::env::var("TARGET").unwrap_or_else(|_| "unknown".to_owned());
+    println!("cargo:rustc-env=BUILD_TARGET={target}");
     println!(
         "cargo:rustc-env=BUILD_REVISION={}",
         revision.as_deref().unwrap_or("unknown")

@@ -84,6 +84,29 @@ impl Books {
         }
     }
 
+    /// Drops the ledgers of these instances, from the store too.
+    pub async fn forget(&self, ids: Vec<InstanceId>) {
+        if ids.is_empty() {
+            return;
+        }
+        let _turn = self.turn.lock().await;
+        for id in &ids {
+            locked(&self.by_instance).remove(id);
+        }
+        let Some(store) = self.store.clone() else {
+            return;
+        };
+        let forgotten = tokio::task::spawn_blocking(move || {
+            let mut store = locked(&store);
+            ids.into_iter().try_for_each(|id| store.forget(id))
+        });
+        match forgotten.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.failed(&error.to_string()),
+            Err(error) => self.failed(&error.to_string()),
+        }
+    }
+
     /// What has been counted of the instance and may be shown.
     pub fn counted(&self, id: InstanceId) -> Arc<Counted> {
         let counted = locked(&self.by_instance).get(&id).map(|book| book.counted.clone());
@@ -122,20 +145,24 @@ impl Books {
         }
         let batch = match self.write(batch).await {
             Ok(batch) => batch,
-            Err(error) => {
-                let mut errors = locked(&self.errors);
-                errors.count += 1;
-                if !errors.is_failing {
-                    error!(%error, "cannot write the ledger; counters stand still until it can be written");
-                }
-                errors.is_failing = true;
-                return;
-            }
+            Err(error) => return self.failed(&error),
         };
         if std::mem::take(&mut locked(&self.errors).is_failing) {
             info!("the ledger can be written again");
         }
         self.commit(batch);
+    }
+
+    fn failed(&self, error: &str) {
+        let mut errors = locked(&self.errors);
+        errors.count += 1;
+        if !errors.is_failing {
+            error!(
+                error,
+                "cannot write the ledger; counters stand still until it can be written"
+            );
+        }
+        errors.is_failing = true;
     }
 
     /// What the answers taken so far change. An answer whose changes can't be written is dropped: the next one says it again.

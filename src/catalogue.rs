@@ -230,7 +230,9 @@ mod tests {
 
     #[test]
     fn a_counter_and_nothing_else_is_called_total() {
-        for family in &*FAMILIES {
+        // The spec's name for how many shards there are: a total, but no count.
+        let is_ordinary = |family: &&Family| family.name != "greenapi_exporter_shard_total";
+        for family in FAMILIES.iter().filter(is_ordinary) {
             let counter = family.metric_type == MetricType::Counter;
             assert_eq!(family.name.ends_with("_total"), counter, "{}", family.name);
         }

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -14,6 +15,7 @@ use crate::telemetry::LogFormat;
 #[derive(Debug, Parser)]
 #[command(
     name = "greenapi-exporter",
+    display_name = "greenapi-exporter,",
     version = VERSION,
     max_term_width = 100,
     args_conflicts_with_subcommands = true,
@@ -55,6 +57,9 @@ pub struct Serve {
     /// Where the ledger is kept.
     #[command(flatten)]
     pub storage: Storage,
+    /// Which of the instances to serve.
+    #[command(flatten)]
+    pub shard: ShardFlags,
     /// Where and how to serve.
     #[command(flatten)]
     pub web: Web,
@@ -181,6 +186,13 @@ pub struct Web {
         value_parser = parse_listen_address
     )]
     pub listen_addresses: Vec<SocketAddr>,
+    /// File with TLS, client certificates, users and limits, in the format of Prometheus' exporter-toolkit
+    #[arg(
+        long = "web.config.file",
+        value_name = "PATH",
+        env = "GREENAPI_EXPORTER_WEB_CONFIG_FILE"
+    )]
+    pub web_config_file: Option<PathBuf>,
     /// Path of the metrics
     #[arg(
         long = "web.telemetry-path",
@@ -190,8 +202,20 @@ pub struct Web {
         value_parser = parse_telemetry_path
     )]
     pub telemetry_path: String,
+    /// Most scrapes to answer at the same time; beyond, the answer is 503
+    #[arg(
+        long = "web.max-requests",
+        value_name = "N",
+        env = "GREENAPI_EXPORTER_WEB_MAX_REQUESTS",
+        default_value_t = 40,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub max_requests: u16,
+    /// Serve on the sockets that systemd holds, in place of --web.listen-address
+    #[arg(long = "web.systemd-socket", env = "GREENAPI_EXPORTER_WEB_SYSTEMD_SOCKET", value_parser = BoolishValueParser::new())]
+    pub systemd_socket: bool,
     /// Show in OpenMetrics since when counters count, as series of their own; for a Prometheus that makes use of them
-    #[arg(long = "web.openmetrics-created", env = "GREENAPI_EXPORTER_WEB_OPENMETRICS_CREATED")]
+    #[arg(long = "web.openmetrics-created", env = "GREENAPI_EXPORTER_WEB_OPENMETRICS_CREATED", value_parser = BoolishValueParser::new())]
     pub openmetrics_created: bool,
     /// Time taken off the scraper's time-out, so that the answer arrives before it
     #[arg(
@@ -202,6 +226,29 @@ pub struct Web {
         value_parser = parse_offset
     )]
     pub timeout_offset: Duration,
+}
+
+/// Which of the instances to serve.
+#[derive(Debug, Args)]
+pub struct ShardFlags {
+    /// Which replica this is, counted from 0; the name of a StatefulSet's pod will do
+    #[arg(
+        long = "shard.ordinal",
+        value_name = "N",
+        env = "GREENAPI_EXPORTER_SHARD_ORDINAL",
+        default_value = "0",
+        value_parser = parse_ordinal
+    )]
+    pub ordinal: u32,
+    /// How many replicas share the instances
+    #[arg(
+        long = "shard.total",
+        value_name = "M",
+        env = "GREENAPI_EXPORTER_SHARD_TOTAL",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub total: u32,
 }
 
 /// How the simulation goes.
@@ -266,6 +313,14 @@ fn parse_listen_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| EXPECTED)
 }
 
+/// Reads a number, or the one that ends the name of a StatefulSet's pod: `greenapi-exporter-3`.
+fn parse_ordinal(text: &str) -> Result<u32, &'static str> {
+    let number = text.rsplit_once('-').map_or(text, |(_, number)| number);
+    number
+        .parse()
+        .map_err(|_| "expected a number, or a name that ends in `-` and a number")
+}
+
 fn parse_telemetry_path(text: &str) -> Result<String, &'static str> {
     let is_plain = text.starts_with('/')
         && text
@@ -315,11 +370,14 @@ Approximate: when. The journal tells only the time of a status' last action. At 
 in every state up to its present one. What was last acted on before the period, or is gone from the journal, is not counted.
 The series have no labels of a scrape (job, instance): begin to scrape after the backfill, or leave the overlap out of sums.";
 
+/// In the looks of Prometheus' own: clap puts the display name before it.
 const VERSION: &str = concat!(
+    "version ",
     env!("CARGO_PKG_VERSION"),
-    " (revision ",
+    " (revision: ",
     env!("BUILD_REVISION"),
-    ", rustc ",
+    ")\n  rustc version:    ",
     env!("BUILD_RUSTC"),
-    ")"
+    "\n  platform:         ",
+    env!("BUILD_TARGET"),
 );

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{AcquireError, Semaphore};
 use tokio::time::Instant;
+use tracing::debug;
 
 use crate::account::{Account, InstanceId};
 use crate::books::Books;
@@ -94,16 +95,31 @@ impl<T> Attempt<T> {
 impl Target {
     /// An instance of which nothing is known yet.
     pub fn new(config: config::Instance, api: Arc<Api>) -> Self {
+        let now = api.clock.now();
+        api.books.begin(config.account.id, now);
+        let unknown = snapshot::Instance::new(config.account.clone(), config.settings.window, now);
+        Self::with(unknown, config, api)
+    }
+
+    /// The same instance, configured in another way: it keeps its counters, and what it knows until it is fetched anew.
+    #[must_use]
+    pub fn reconfigured(&self, config: config::Instance, api: Arc<Api>) -> Self {
+        let instance = snapshot::Instance {
+            account: config.account.clone(),
+            window: config.settings.window,
+            ..Arc::unwrap_or_clone(self.outgoing.latest().value.instance)
+        };
+        Self::with(instance, config, api)
+    }
+
+    fn with(instance: snapshot::Instance, config: config::Instance, api: Arc<Api>) -> Self {
         fn optional<T: Clone + Default + Send + Sync + 'static>(is_on: bool) -> Option<Arc<Flight<Attempt<T>>>> {
             is_on.then(|| Flight::new(Attempt::default()))
         }
         let on = |collector| config.settings.collectors.contains(&collector);
-        let now = api.clock.now();
-        api.books.begin(config.account.id, now);
-        let unknown = snapshot::Instance::new(config.account.clone(), config.settings.window, now);
         Self {
             outgoing: Flight::new(Attempt {
-                value: Outgoing::new(unknown, on(Collector::Statistic)),
+                value: Outgoing::new(instance, on(Collector::Statistic)),
                 rate_limited_in_a_row: 0,
             }),
             incoming: optional(on(Collector::Incoming)),
@@ -115,6 +131,16 @@ impl Target {
             config,
             api,
         }
+    }
+
+    /// Whether its requests are made through `api`.
+    pub fn calls(&self, api: &Arc<Api>) -> bool {
+        Arc::ptr_eq(&self.api, api)
+    }
+
+    /// Lets the journal be asked for again at once, whatever the wait after the latest answer.
+    pub fn end_wait(&self) {
+        self.outgoing.end_wait(SPACING);
     }
 
     /// Who it is.
@@ -130,8 +156,12 @@ impl Target {
     /// Starts every request that is due. Those of a scrape with this `deadline` may be repeated if it leaves room.
     pub fn start(self: &Arc<Self>, deadline: Instant) {
         let target = self.clone();
-        self.outgoing
-            .start_if_due(move |previous| outgoing::fetch(target, previous, deadline));
+        if !self
+            .outgoing
+            .start_if_due(move |previous| outgoing::fetch(target, previous, deadline))
+        {
+            debug!(instance = %self.account().name, "no request is due: served the latest result again");
+        }
         if let Some(flight) = &self.incoming {
             let target = self.clone();
             flight.start_if_due(move |previous| incoming::fetch(target, previous));

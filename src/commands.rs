@@ -2,44 +2,65 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use greenapi_exporter::account::{Account, AccountError, Credentials};
 use greenapi_exporter::books::Books;
-use greenapi_exporter::cli::{Backfill, CheckConfig, Demo, Once, Serve, Simulate, Web};
+use greenapi_exporter::cli::{Backfill, CheckConfig, Demo, Once, Serve, ShardFlags, Simulate, Web};
 use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::collector::Collector;
-use greenapi_exporter::config::{Config, Environment, Instance, Settings, Source, TokenSource};
+use greenapi_exporter::config::{Config, Instance, Settings, Source, TokenSource};
 use greenapi_exporter::fleet::Fleet;
 use greenapi_exporter::green_api::failure::Failure;
 use greenapi_exporter::green_api::{Client, JournalMethod};
 use greenapi_exporter::journal::{Journal, minutes};
 use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::pages::{Options, Pages};
+use greenapi_exporter::reload::{Load, Reloader};
+use greenapi_exporter::shard::Shard;
 use greenapi_exporter::simulator::{Login, Simulator, World};
 use greenapi_exporter::snapshot::Snapshot;
 use greenapi_exporter::store::Store;
-use greenapi_exporter::{backfill, exposition, web};
+use greenapi_exporter::systemd::Notifier;
+use greenapi_exporter::telemetry::capture::Captures;
+use greenapi_exporter::web::{self, WebConfig};
+use greenapi_exporter::{backfill, exposition};
+use listenfd::ListenFd;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+/// Tells the value of an environment variable.
+type Environment = fn(&str) -> Option<String>;
+
 /// Serves metrics until told to stop.
-pub(crate) async fn serve(flags: Serve, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
-    let config = load(flags.config.config_file, environment)?;
+pub(crate) async fn serve(
+    flags: Serve,
+    environment: Environment,
+    captures: Captures,
+    clock: Clock,
+) -> anyhow::Result<ExitCode> {
+    let ShardFlags { ordinal, total } = flags.shard;
+    let shard = Shard::new(ordinal, total);
+    let shard =
+        shard.with_context(|| format!("there is no replica `{ordinal}` of {total}: they are counted from 0"))?;
+    let file = flags.config.config_file;
+    let config = load(file.clone(), environment)?;
+    let source = source(file);
+    let load = Arc::new(move || Config::load(&source, &environment));
     let books = open_books(flags.storage.path.as_deref())?;
-    let exporter = Exporter::new(&config, books, flags.web, clock)?;
-    exporter.run(stop_signal()?).await;
-    Ok(ExitCode::SUCCESS)
+    let fleet = Fleet::new(config, shard, Arc::new(books), clock.clone()).context("cannot set up TLS")?;
+    let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock)?;
+    exporter.run(stop_signal()?).await
 }
 
 /// Says whether the configuration can be used, and what it amounts to.
-pub(crate) fn check_config(flags: &CheckConfig, environment: Environment<'_>) -> anyhow::Result<ExitCode> {
+pub(crate) fn check_config(flags: &CheckConfig, environment: Environment) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
     print(config.effective().as_bytes())?;
     if let Some(directory) = &flags.storage.path {
@@ -50,9 +71,9 @@ pub(crate) fn check_config(flags: &CheckConfig, environment: Environment<'_>) ->
 }
 
 /// Collects once.
-pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
+pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
-    let fleet = Fleet::new(&config, Arc::default(), clock).context("cannot set up TLS")?;
+    let fleet = Fleet::new(config, Shard::ONLY, Arc::default(), clock).context("cannot set up TLS")?;
     let deadline = Instant::now() + ONCE_TIMEOUT;
     let instances = match &flags.target {
         None => fleet.collect(deadline).await,
@@ -71,7 +92,7 @@ pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Cloc
 }
 
 /// Prints the history of an instance's journal.
-pub(crate) async fn backfill(flags: &Backfill, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
+pub(crate) async fn backfill(flags: &Backfill, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
     let instance = config.find(&flags.target).with_context(|| no_instance(&flags.target))?;
     let client = Client::new(config.max_response_bytes, 1, clock.clone()).context("cannot set up TLS")?;
@@ -118,21 +139,32 @@ pub(crate) async fn simulate(flags: &Simulate, clock: &Clock) -> anyhow::Result<
 }
 
 /// Serves metrics of a simulated API until told to stop.
-pub(crate) async fn demo(flags: Demo, clock: &Clock) -> anyhow::Result<ExitCode> {
+pub(crate) async fn demo(
+    flags: Demo,
+    environment: Environment,
+    captures: Captures,
+    clock: &Clock,
+) -> anyhow::Result<ExitCode> {
     let simulator = Simulator::new(World::demo(flags.world.seed, clock.accelerated(flags.world.speed)));
     let (listeners, addresses) = bind(&[SocketAddr::from(([127, 0, 0, 1], 0))])?;
     let config = demo_config(&simulator, &base_url(&addresses))?;
-    let exporter = Exporter::new(&config, Books::default(), flags.web, clock.clone())?;
+    let load = Arc::new({
+        let config = config.clone();
+        move || Ok(config.clone())
+    });
+    let fleet = Fleet::new(config, Shard::ONLY, Arc::default(), clock.clone()).context("cannot set up TLS")?;
+    let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock.clone())?;
     let stop = stop_signal()?;
     print(exporter.introduction().as_bytes())?;
     let (running, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = async {
-        exporter.run(stop).await;
+        let code = exporter.run(stop).await;
         // The exporter's connections are gone with it, so that the simulation has nothing to wait for.
         drop(running);
+        code
     };
-    tokio::join!(serving, simulator.serve(listeners, async { _ = stopped.await }));
-    Ok(ExitCode::SUCCESS)
+    let (code, ()) = tokio::join!(serving, simulator.serve(listeners, async { _ = stopped.await }));
+    code
 }
 
 /// The configuration of an exporter whose instances are all simulated.
@@ -164,43 +196,91 @@ fn demo_config(simulator: &Simulator, api_url: &str) -> Result<Config, AccountEr
 /// The exporter, bound to its addresses and not yet serving.
 struct Exporter {
     pages: Arc<Pages>,
+    reloader: Arc<Reloader>,
+    notifier: Notifier,
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
     telemetry_path: String,
+    web_config: Option<Arc<WebConfig>>,
 }
 
 impl Exporter {
-    fn new(config: &Config, books: Books, web: Web, clock: Clock) -> anyhow::Result<Self> {
-        let fleet = Fleet::new(config, Arc::new(books), clock.clone()).context("cannot set up TLS")?;
-        let (listeners, addresses) = bind(&web.listen_addresses)?;
+    fn new(
+        fleet: Fleet,
+        load: Load,
+        web: Web,
+        captures: Captures,
+        environment: Environment,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let web_config = web.web_config_file.as_deref().map(WebConfig::open).transpose()?;
+        let (listeners, addresses) = if web.systemd_socket {
+            from_systemd()?
+        } else {
+            bind(&web.listen_addresses)?
+        };
         let options = Options {
             telemetry_path: web.telemetry_path.clone(),
             timeout_offset: web.timeout_offset,
+            max_requests: web.max_requests.into(),
             exposition: exposition::Options {
                 openmetrics_created: web.openmetrics_created,
             },
-            clock,
         };
+        let fleet = Arc::new(fleet);
+        let notifier = Notifier::new(environment("NOTIFY_SOCKET").as_deref());
+        let reloader = Reloader::new(load, fleet.clone(), notifier.clone(), clock.clone());
         Ok(Self {
-            pages: Arc::new(Pages::new(fleet, config.effective(), options)),
+            pages: Arc::new(Pages::new(fleet, reloader.clone(), captures, options, clock)),
+            reloader,
+            notifier,
             listeners,
             addresses,
             telemetry_path: web.telemetry_path,
+            web_config: web_config.map(Arc::new),
         })
     }
 
-    async fn run(self, stop: impl Future<Output = ()>) {
+    async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let reloader = self.reloader.clone();
+        let reloading = tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                // It logs what came of it.
+                _ = reloader.reload().await;
+            }
+        });
         for address in &self.addresses {
-            info!(%address, path = self.telemetry_path, "serving metrics");
+            info!(%address, path = self.telemetry_path, tls = self.is_tls(), "serving metrics");
         }
+        self.notifier.ready();
+        let stop = async {
+            stop.await;
+            self.notifier.stopping();
+        };
         let pages = self.pages;
-        web::serve(self.listeners, move |request| pages.clone().answer(request), stop).await;
+        let handler = move |request| pages.clone().answer(request);
+        match self.web_config {
+            None => web::serve(self.listeners, handler, stop).await,
+            Some(web_config) => web::serve_configured(self.listeners, web_config, handler, stop).await,
+        }
+        reloading.abort();
         info!("stopped");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn is_tls(&self) -> bool {
+        self.web_config.as_ref().is_some_and(|web_config| web_config.is_tls())
     }
 
     /// What to look at first.
     fn introduction(&self) -> String {
         let base = base_url(&self.addresses);
+        let base = if self.is_tls() {
+            base.replacen("http://", "https://", 1)
+        } else {
+            base
+        };
         let port = self.addresses.first().map_or(0, SocketAddr::port);
         format!(
             "A simulated GREEN-API and its exporter are running. Open\n\n  \
@@ -226,9 +306,12 @@ fn open_books(directory: Option<&Path>) -> anyhow::Result<Books> {
     Ok(books)
 }
 
-fn load(file: Option<std::path::PathBuf>, environment: Environment<'_>) -> anyhow::Result<Config> {
-    let source = file.map_or(Source::Environment, Source::File);
-    let config = Config::load(&source, environment)?;
+fn source(file: Option<PathBuf>) -> Source {
+    file.map_or(Source::Environment, Source::File)
+}
+
+fn load(file: Option<PathBuf>, environment: Environment) -> anyhow::Result<Config> {
+    let config = Config::load(&source(file), &environment)?;
     for warning in config.warnings() {
         warn!(warning, "the configuration can be improved");
     }
@@ -248,6 +331,23 @@ fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, Vec<Socke
     };
     let bound: anyhow::Result<Vec<_>> = addresses.iter().map(bind).collect();
     Ok(bound?.into_iter().unzip())
+}
+
+/// The sockets that systemd passed on.
+fn from_systemd() -> anyhow::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
+    let mut passed = ListenFd::from_env();
+    let mut bound = (Vec::new(), Vec::new());
+    for index in 0..passed.len() {
+        if let Some(listener) = passed.take_tcp_listener(index)? {
+            listener.set_nonblocking(true)?;
+            bound.1.push(listener.local_addr()?);
+            bound.0.push(TcpListener::from_std(listener)?);
+        }
+    }
+    if bound.0.is_empty() {
+        bail!("systemd has passed no socket\n  hint: --web.systemd-socket is for a service with a socket unit");
+    }
+    Ok(bound)
 }
 
 /// The URL under which people reach the first of `addresses` from this machine.

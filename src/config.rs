@@ -3,6 +3,7 @@
 //! A [`Config`] holds no invalid value. It comes from a YAML file or, for a single instance, from the environment
 //! (spec sections 2 and 3); either way every problem is told at once, as a [`ConfigError`].
 
+mod document;
 mod duration;
 mod effective;
 mod environment;
@@ -24,9 +25,13 @@ use url::{Host, Url};
 use crate::account::{Account, AccountError, ApiUrl, Credentials, InstanceId};
 use crate::collector::Collector;
 
+pub(crate) use document::read as read_document;
 pub use duration::{DurationError, PrometheusDuration};
 pub use problem::ConfigError;
+pub(crate) use problem::quoted;
 pub use secret::TokenSource;
+pub(crate) use secret::read_limited;
+pub(crate) use section::{Entry, Section};
 
 /// Tells the value of an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -14,7 +14,8 @@ use crate::green_api::failure::Failure;
 
 /// A partner account, and its instances when they were last listed.
 pub struct Discovery {
-    partner: config::Partner,
+    /// How the account is configured.
+    pub partner: config::Partner,
     flight: Arc<Flight<Option<Arc<[config::Instance]>>>>,
 }
 
@@ -35,6 +36,11 @@ impl Discovery {
             Some(instances) => instances,
             None => self.flight.landed(deadline).await.flatten().unwrap_or_default(),
         }
+    }
+
+    /// The instances when they were last listed, without asking.
+    pub fn known(&self) -> Arc<[config::Instance]> {
+        self.flight.latest().unwrap_or_default()
     }
 
     /// Whether the instances were ever listed.

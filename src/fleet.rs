@@ -1,9 +1,10 @@
 //! All instances: those that the configuration lists and those of a partner account, collected together.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::account::InstanceId;
@@ -13,130 +14,227 @@ use crate::collect::{Api, Target};
 use crate::config::{self, Config};
 use crate::discovery::Discovery;
 use crate::green_api::Client;
+use crate::shard::Shard;
 use crate::snapshot;
 
-/// The instances that are collected now.
+/// The instances that are collected now, and how.
 pub struct Fleet {
-    listed: Vec<config::Instance>,
-    discovery: Option<Arc<Discovery>>,
+    clock: Clock,
+    shard: Shard,
+    books: Arc<Books>,
+    present: Mutex<Arc<Present>>,
+}
+
+/// What is configured at present.
+struct Present {
+    config: Config,
     api: Arc<Api>,
-    targets: watch::Sender<Arc<Targets>>,
+    discovery: Option<Arc<Discovery>>,
+    targets: Targets,
 }
 
 type Targets = BTreeMap<InstanceId, Arc<Target>>;
 
 impl Fleet {
-    /// The fleet of a configuration, whose statuses are counted in `books`. Nothing is fetched yet.
+    /// The fleet of a configuration, as far as `shard` serves it, whose statuses are counted in `books`. Nothing is fetched yet.
     ///
     /// The error is one of the TLS library, such as unreadable CA roots.
-    pub fn new(config: &Config, books: Arc<Books>, clock: Clock) -> Result<Self, reqwest::Error> {
-        let connections = config.max_concurrent_requests;
-        let api = Arc::new(Api {
-            client: Client::new(config.max_response_bytes, connections, clock.clone())?,
-            books,
-            permits: Semaphore::new(connections),
-            clock,
-        });
+    pub fn new(config: Config, shard: Shard, books: Arc<Books>, clock: Clock) -> Result<Self, reqwest::Error> {
         let fleet = Self {
-            listed: config.instances.clone(),
-            discovery: config.partner.clone().map(|partner| Arc::new(Discovery::new(partner))),
-            api,
-            targets: watch::Sender::default(),
+            present: Mutex::new(Arc::new(Present {
+                api: api(&config, &books, &clock)?,
+                discovery: discovery(&config, None),
+                targets: Targets::new(),
+                config,
+            })),
+            clock,
+            shard,
+            books,
         };
         fleet.adopt(&[]);
         Ok(fleet)
     }
 
+    /// Collects by another configuration from now on. What stays goes on with its counters, without further waits after a
+    /// refusal; what is no longer listed is gone with its counters. Scrapes under way end as they began.
+    ///
+    /// The errors are as for [`Fleet::new`]; the present configuration then stays.
+    pub async fn reload(&self, config: Config) -> Result<(), reqwest::Error> {
+        let before = self.present();
+        let is_same_api = before.config.max_concurrent_requests == config.max_concurrent_requests
+            && before.config.max_response_bytes == config.max_response_bytes;
+        let api = if is_same_api {
+            before.api.clone()
+        } else {
+            api(&config, &self.books, &self.clock)?
+        };
+        let discovery = discovery(&config, before.discovery.as_ref());
+        let discovered = discovery
+            .as_ref()
+            .map(|discovery| discovery.known())
+            .unwrap_or_default();
+        self.replace(|present| {
+            let targets = self.targets(&config, &discovered, &api, &present.targets);
+            Present {
+                config,
+                api,
+                discovery,
+                targets,
+            }
+        });
+        let after = self.present();
+        for target in after.targets.values() {
+            target.end_wait();
+        }
+        let gone = before.config.instances.iter().map(|instance| instance.account.id);
+        let gone = gone.filter(|id| !after.targets.contains_key(id));
+        self.books.forget(gone.collect()).await;
+        Ok(())
+    }
+
     /// Collects every instance; what doesn't answer until `deadline` is shown as late. In order of the ids.
     pub async fn collect(&self, deadline: Instant) -> Vec<Arc<snapshot::Instance>> {
-        self.discover(deadline).await;
-        let targets = self.targets();
-        for target in targets.values() {
+        let present = self.discovered(deadline).await;
+        for target in present.targets.values() {
             target.start(deadline);
         }
-        let mut instances = Vec::with_capacity(targets.len());
+        let mut instances = Vec::with_capacity(present.targets.len());
+        let landing = before_settling(deadline);
         // All requests are under way by themselves; to wait for one after the other takes as long as the longest.
-        for target in targets.values() {
-            instances.push(target.landed(deadline).await);
+        for target in present.targets.values() {
+            instances.push(target.landed(landing).await);
         }
-        self.api.books.settle(deadline).await;
-        let counted = targets.values().zip(instances);
-        counted.map(|(target, instance)| target.counted(instance)).collect()
+        self.books.settle(deadline).await;
+        let landed = present.targets.values().zip(instances);
+        landed.map(|(target, instance)| target.counted(instance)).collect()
     }
 
     /// Collects the instance whose id or name is `target`; `None` if there is none.
     pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<Arc<snapshot::Instance>> {
-        self.discover(deadline).await;
-        let target = self.find(target)?;
+        let target = self.discovered(deadline).await.find(target)?;
         target.start(deadline);
-        let instance = target.landed(deadline).await;
-        self.api.books.settle(deadline).await;
+        let instance = target.landed(before_settling(deadline)).await;
+        self.books.settle(deadline).await;
         Some(target.counted(instance))
     }
 
     /// What is known of every instance now, without asking. In order of the ids.
     pub fn known(&self) -> Vec<Arc<snapshot::Instance>> {
-        self.targets().values().map(|target| target.known()).collect()
+        self.present().targets.values().map(|target| target.known()).collect()
+    }
+
+    /// How the instance whose id or name is `target` is configured.
+    pub fn find(&self, target: &str) -> Option<config::Instance> {
+        self.present().find(target).map(|target| target.config.clone())
+    }
+
+    /// The effective configuration, without secrets.
+    pub fn effective_config(&self) -> String {
+        self.present().config.effective()
     }
 
     /// The ledgers of all instances.
     pub fn books(&self) -> &Books {
-        &self.api.books
+        &self.books
+    }
+
+    /// Which part of the instances is collected here.
+    pub fn shard(&self) -> Shard {
+        self.shard
     }
 
     /// Why scrapes would show less than what is configured, if they would.
     pub fn unready(&self) -> Option<&'static str> {
-        let unlisted = self
+        let present = self.present();
+        let unlisted = present
             .discovery
             .as_ref()
             .is_some_and(|discovery| !discovery.has_succeeded());
         unlisted.then_some("the partner account's instances have not been listed yet")
     }
 
-    fn find(&self, target: &str) -> Option<Arc<Target>> {
-        let targets = self.targets();
-        let by_id = target.parse().ok().and_then(|id: InstanceId| targets.get(&id));
-        let found = by_id.or_else(|| targets.values().find(|candidate| *candidate.account().name == *target));
-        found.cloned()
-    }
-
-    fn targets(&self) -> Arc<Targets> {
-        self.targets.borrow().clone()
-    }
-
-    /// Lists the partner account's instances if that is due. Only the first scrapes wait for it: they'd show nothing else.
-    async fn discover(&self, deadline: Instant) {
-        let Some(discovery) = &self.discovery else {
-            return;
+    /// What is configured, with the partner account's instances. Only the first scrapes wait for these: they'd show nothing else.
+    async fn discovered(&self, deadline: Instant) -> Arc<Present> {
+        let present = self.present();
+        let Some(discovery) = &present.discovery else {
+            return present;
         };
-        self.adopt(&discovery.list(&self.api, deadline).await);
+        self.adopt(&discovery.list(&present.api, deadline).await);
+        self.present()
     }
 
-    /// Collects the listed instances and the `discovered` ones from now on. What is configured as before goes on as before.
+    /// Collects the listed instances and the `discovered` ones from now on.
     fn adopt(&self, discovered: &[config::Instance]) {
-        self.targets.send_if_modified(|targets| {
-            // An instance that is listed and discovered is collected as it is listed.
-            let wanted: BTreeMap<InstanceId, &config::Instance> = discovered
-                .iter()
-                .chain(&self.listed)
-                .map(|instance| (instance.account.id, instance))
-                .collect();
-            let is_present = |(id, config): (&InstanceId, &&config::Instance)| {
-                targets.get(id).is_some_and(|target| target.config == **config)
-            };
-            if wanted.len() == targets.len() && wanted.iter().all(is_present) {
-                return false;
-            }
-            let target = |(id, config): (InstanceId, &config::Instance)| {
-                let present = targets.get(&id).filter(|target| target.config == *config);
-                let target = present.cloned();
-                (
-                    id,
-                    target.unwrap_or_else(|| Arc::new(Target::new(config.clone(), self.api.clone()))),
-                )
-            };
-            *targets = Arc::new(wanted.into_iter().map(target).collect());
-            true
+        self.replace(|present| Present {
+            targets: self.targets(&present.config, discovered, &present.api, &present.targets),
+            config: present.config.clone(),
+            api: present.api.clone(),
+            discovery: present.discovery.clone(),
         });
     }
+
+    /// The targets of a configuration. What is configured as in `before` goes on as before; what changed keeps its counters.
+    fn targets(&self, config: &Config, discovered: &[config::Instance], api: &Arc<Api>, before: &Targets) -> Targets {
+        // An instance that is listed and discovered is collected as it is listed.
+        let wanted = discovered.iter().chain(&config.instances);
+        let wanted = wanted.filter(|instance| self.shard.serves(instance.account.id));
+        let wanted: BTreeMap<InstanceId, &config::Instance> =
+            wanted.map(|instance| (instance.account.id, instance)).collect();
+        let target = |(id, instance): (InstanceId, &config::Instance)| {
+            let target = match before.get(&id) {
+                Some(target) if target.config == *instance && target.calls(api) => target.clone(),
+                Some(target) => Arc::new(target.reconfigured(instance.clone(), api.clone())),
+                None => Arc::new(Target::new(instance.clone(), api.clone())),
+            };
+            (id, target)
+        };
+        wanted.into_iter().map(target).collect()
+    }
+
+    fn present(&self) -> Arc<Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, next: impl FnOnce(&Present) -> Present) {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        *present = Arc::new(next(&present));
+    }
+}
+
+impl Present {
+    fn find(&self, target: &str) -> Option<Arc<Target>> {
+        let by_id = target.parse().ok().and_then(|id: InstanceId| self.targets.get(&id));
+        let by_name = || {
+            self.targets
+                .values()
+                .find(|candidate| *candidate.account().name == *target)
+        };
+        by_id.or_else(by_name).cloned()
+    }
+}
+
+/// Until when answers are waited for, so that those that came are settled before `deadline` though one is still missing.
+fn before_settling(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline - (left / 10).min(LONGEST_SETTLING)
+}
+
+/// What a write to the disk takes at most on most days.
+const LONGEST_SETTLING: Duration = Duration::from_millis(250);
+
+fn api(config: &Config, books: &Arc<Books>, clock: &Clock) -> Result<Arc<Api>, reqwest::Error> {
+    let connections = config.max_concurrent_requests;
+    Ok(Arc::new(Api {
+        client: Client::new(config.max_response_bytes, connections, clock.clone())?,
+        books: books.clone(),
+        permits: Semaphore::new(connections),
+        clock: clock.clone(),
+    }))
+}
+
+/// The discovery of a configuration: the one from before, with what it knows, where nothing changed.
+fn discovery(config: &Config, before: Option<&Arc<Discovery>>) -> Option<Arc<Discovery>> {
+    let partner = config.partner.as_ref()?;
+    let same = before.filter(|before| before.partner == *partner).cloned();
+    Some(same.unwrap_or_else(|| Arc::new(Discovery::new(partner.clone()))))
 }

@@ -15,6 +15,8 @@ pub struct Flight<T> {
 #[derive(Debug)]
 struct State<T> {
     latest: T,
+    /// When the latest fetch started.
+    started: Instant,
     /// When the next fetch may start; `None` while one is under way.
     due: Option<Instant>,
 }
@@ -31,17 +33,19 @@ pub struct Landing<T> {
 impl<T: Clone + Send + Sync + 'static> Flight<T> {
     /// A flight that has not started; `latest` is served until the first lands.
     pub fn new(latest: T) -> Arc<Self> {
+        let now = Instant::now();
         let state = State {
             latest,
-            due: Some(Instant::now()),
+            started: now,
+            due: Some(now),
         };
         Arc::new(Self {
             state: watch::Sender::new(state),
         })
     }
 
-    /// Starts `fetch`, which is given the latest value, if it is due and not under way.
-    pub fn start_if_due<F>(self: &Arc<Self>, fetch: impl FnOnce(T) -> F)
+    /// Starts `fetch`, which is given the latest value, if it is due and not under way; tells whether it did.
+    pub fn start_if_due<F>(self: &Arc<Self>, fetch: impl FnOnce(T) -> F) -> bool
     where
         F: Future<Output = Landing<T>> + Send + 'static,
     {
@@ -50,11 +54,12 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
             let is_due = state.due.is_some_and(|due| due <= start);
             if is_due {
                 state.due = None;
+                state.started = start;
             }
             is_due
         };
         if !self.state.send_if_modified(is_due) {
-            return;
+            return false;
         }
         let under_way = UnderWay { flight: self.clone() };
         let fetch = fetch(self.latest());
@@ -65,6 +70,7 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
                 state.due = Some(start + landing.fresh_for);
             });
         });
+        true
     }
 
     /// The latest value, once no fetch is under way; `None` if one still is at `deadline`.
@@ -73,6 +79,14 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         let landed = state.wait_for(|state| state.due.is_some());
         let state = tokio::time::timeout_at(deadline, landed).await.ok()?.ok()?;
         Some(state.latest.clone())
+    }
+
+    /// Lets the next fetch start `spacing` after the latest started, if it would have to wait for longer.
+    pub fn end_wait(&self, spacing: Duration) {
+        self.state.send_modify(|state| {
+            let earliest = state.started + spacing;
+            state.due = state.due.map(|due| due.min(earliest));
+        });
     }
 
     /// The latest value as it is now.
@@ -141,6 +155,19 @@ mod tests {
         assert_eq!(flight.landed(in_an_hour()).await, Some(1));
         tokio::time::advance(Duration::from_secs(1)).await;
         flight.start_if_due(land(3, Duration::from_secs(10)));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_can_be_ended_but_for_the_spacing() {
+        let flight = Flight::new(0);
+        flight.start_if_due(land(1, LONG));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        flight.end_wait(Duration::from_secs(1));
+        flight.start_if_due(land(2, LONG));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        flight.start_if_due(land(3, LONG));
         assert_eq!(flight.landed(in_an_hour()).await, Some(3));
     }
 

@@ -22,8 +22,8 @@
 //!
 //! Each is tested.
 //!
-//! - **The core is pure.** [`label`], [`account`], [`journal`], [`ledger`], [`fetch`], [`collector`], [`snapshot`],
-//!   [`catalogue`] and [`exposition`] know no I/O, no clock and no task. Imports go from the shell to the edges to the core, never back.
+//! - **The core is pure.** [`label`], [`account`], [`journal`], [`ledger`], [`fetch`], [`collector`], [`shard`],
+//!   [`snapshot`], [`catalogue`] and [`exposition`] know no I/O, no clock and no task. Imports go from the shell to the edges to the core, never back.
 //! - **Nothing that can be printed holds a secret.** A token leaves [`account`] only inside the URL of a request.
 //!   Errors hold no URL, logs are our own, bodies of error answers are looked at and dropped.
 //! - **Texts and phone numbers end in the fold.** What leaves [`green_api::wire`] is an id, a time and a few classes.
@@ -31,6 +31,8 @@
 //!   written before a scrape is shown.
 //! - **Absent is absent.** A fact that isn't known has no series. Nothing is made up.
 //! - **One instance never hurts another.** A page is always complete at its deadline; who is late is shown as late.
+//! - **What guards the page fails closed.** A web configuration that can't be served to the letter is an error; a change
+//!   that breaks it isn't used.
 //!
 //! # Reading order
 //!
@@ -57,8 +59,11 @@ pub mod label;
 pub mod ledger;
 pub mod pages;
 pub mod process;
+pub mod reload;
+pub mod shard;
 pub mod simulator;
 pub mod snapshot;
 pub mod store;
+pub mod systemd;
 pub mod telemetry;
 pub mod web;

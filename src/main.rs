@@ -32,20 +32,23 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    telemetry::start(cli.log().level, cli.log().format)?;
-    #[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
-    let environment = |name: &str| std::env::var(name).ok();
+    let captures = telemetry::start(cli.log().level, cli.log().format)?;
     let clock = Clock::system();
     // One thread: a second one costs more than it gains, since almost all of the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-            Command::Serve(flags) => commands::serve(flags, &environment, clock).await,
-            Command::CheckConfig(flags) => commands::check_config(&flags, &environment),
-            Command::Once(flags) => commands::once(&flags, &environment, clock).await,
-            Command::Backfill(flags) => commands::backfill(&flags, &environment, clock).await,
+            Command::Serve(flags) => commands::serve(flags, environment, captures, clock).await,
+            Command::CheckConfig(flags) => commands::check_config(&flags, environment),
+            Command::Once(flags) => commands::once(&flags, environment, clock).await,
+            Command::Backfill(flags) => commands::backfill(&flags, environment, clock).await,
             Command::Simulate(flags) => commands::simulate(&flags, &clock).await,
-            Command::Demo(flags) => commands::demo(flags, &clock).await,
+            Command::Demo(flags) => commands::demo(flags, environment, captures, &clock).await,
         }
     })
+}
+
+fn environment(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
+    std::env::var(name).ok()
 }

@@ -3,6 +3,7 @@
 mod landing;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -11,51 +12,55 @@ use hyper::header::{
     HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::exposition;
 use crate::fleet::Fleet;
 use crate::process;
-use crate::snapshot::{Build, Exporter, HttpRequests, Snapshot};
+use crate::reload::Reloader;
+use crate::snapshot::{Build, Exporter, HttpRequests, Instance, Snapshot};
+use crate::telemetry::capture::Captures;
 use crate::web::{self, Body};
 
 /// The exporter as it is seen over HTTP.
 pub struct Pages {
-    fleet: Fleet,
-    /// The effective configuration, without secrets.
-    effective_config: String,
-    telemetry_path: String,
-    timeout_offset: Duration,
-    exposition: exposition::Options,
+    fleet: Arc<Fleet>,
+    reloader: Arc<Reloader>,
+    captures: Captures,
+    options: Options,
+    /// One for each scrape that may be answered at the same time.
+    scrapes: Semaphore,
     clock: Clock,
     started: SystemTime,
     http_requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
 }
 
-/// What the pages are made with.
+/// What the operator decides of the pages.
 pub struct Options {
     /// Where the metrics are.
     pub telemetry_path: String,
     /// How long before the scraper loses patience an answer is given.
     pub timeout_offset: Duration,
+    /// How many scrapes are answered at the same time.
+    pub max_requests: usize,
     /// How a page of metrics is written.
     pub exposition: exposition::Options,
-    /// Tells the time.
-    pub clock: Clock,
 }
 
 impl Pages {
-    /// The pages of a fleet, with its effective configuration as `/config` shows it.
-    pub fn new(fleet: Fleet, effective_config: String, options: Options) -> Self {
+    /// The pages of a fleet.
+    pub fn new(fleet: Arc<Fleet>, reloader: Arc<Reloader>, captures: Captures, options: Options, clock: Clock) -> Self {
         Self {
             fleet,
-            effective_config,
-            telemetry_path: options.telemetry_path,
-            timeout_offset: options.timeout_offset,
-            exposition: options.exposition,
-            started: options.clock.now(),
-            clock: options.clock,
+            reloader,
+            captures,
+            scrapes: Semaphore::new(options.max_requests),
+            options,
+            started: clock.now(),
+            clock,
             http_requests: Mutex::default(),
         }
     }
@@ -75,30 +80,48 @@ impl Pages {
     async fn route<B>(&self, request: &Request<B>) -> (&'static str, Response<Body>) {
         let path = request.uri().path();
         let handler = match path {
-            _ if path == self.telemetry_path => METRICS,
+            _ if path == self.options.telemetry_path => METRICS,
             "/probe" => "/probe",
+            "/sd" => "/sd",
             "/config" => "/config",
             "/-/healthy" => "/-/healthy",
             "/-/ready" => "/-/ready",
+            "/-/reload" => RELOAD,
             "/" => "/",
             _ => return ("other", text(StatusCode::NOT_FOUND, "no such page\n")),
         };
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n");
-            answer
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        let (allowed, names): (&[Method], _) = match handler {
+            RELOAD => (&[Method::POST, Method::PUT], "POST, PUT"),
+            _ => (&[Method::GET, Method::HEAD], "GET, HEAD"),
+        };
+        if !allowed.contains(request.method()) {
+            let mut answer = text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("here, only {names} are answered\n"),
+            );
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(names));
             return (handler, answer);
         }
         let answer = match handler {
-            METRICS => self.metrics(request.headers()).await,
-            "/probe" => self.probe(request).await,
-            "/config" => text(StatusCode::OK, self.effective_config.clone()),
+            METRICS => self.scrape(self.metrics(request.headers())).await,
+            "/probe" => self.scrape(self.probe(request)).await,
+            "/sd" => self.service_discovery(),
+            "/config" => text(StatusCode::OK, self.fleet.effective_config()),
             "/-/healthy" => text(StatusCode::OK, "healthy\n"),
             "/-/ready" => self.ready(),
+            RELOAD => self.reload().await,
             _ => self.landing(),
         };
         (handler, answer)
+    }
+
+    /// Answers a scrape, unless too many are under way.
+    async fn scrape(&self, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
+        let Ok(_permit) = self.scrapes.try_acquire() else {
+            let complaint = "too many scrapes are under way; --web.max-requests allows more\n";
+            return text(StatusCode::SERVICE_UNAVAILABLE, complaint);
+        };
+        answer.await
     }
 
     async fn metrics(&self, headers: &HeaderMap) -> Response<Body> {
@@ -107,13 +130,16 @@ impl Pages {
             Err(answer) => return *answer,
         };
         let instances = self.fleet.collect(deadline).await;
+        let (reload, shard) = (self.reloader.outcome(), self.fleet.shard());
         let exporter = Exporter {
             started: self.started,
             build: BUILD,
-            config_last_reload_successful: true,
-            config_last_reload_success: self.started,
+            config_last_reload_successful: reload.successful,
+            config_last_reload_success: reload.last_success,
             ledger_entries: self.fleet.books().entries(),
             ledger_errors: self.fleet.books().errors(),
+            shard_ordinal: shard.ordinal(),
+            shard_total: shard.total(),
             http_requests: self.http_requests(),
             process: process::read(),
         };
@@ -121,21 +147,65 @@ impl Pages {
     }
 
     async fn probe<B>(&self, request: &Request<B>) -> Response<Body> {
-        let query = request.uri().query().unwrap_or_default();
-        let mut targets = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "target");
-        let (Some((_, target)), None) = (targets.next(), targets.next()) else {
-            let complaint = "one parameter `target` is needed: the id or the name of an instance\n";
+        let Some(query) = Probe::parse(request.uri().query().unwrap_or_default()) else {
+            let complaint = "one parameter `target` is needed: the id or the name of an instance\n\
+                hint: with `debug=true` the log of the probe is shown\n";
             return text(StatusCode::BAD_REQUEST, complaint);
         };
         let deadline = match self.deadline(request.headers()) {
             Ok(deadline) => deadline,
             Err(answer) => return *answer,
         };
-        let Some(instance) = self.fleet.collect_one(&target, deadline).await else {
-            let complaint = "no instance has this id or name\nhint: `/` lists the instances\n";
+        let config = self.fleet.find(&query.target);
+        let capture = config.as_ref().map(|config| self.captures.open(&config.account.name));
+        let Some(instance) = self.fleet.collect_one(&query.target, deadline).await else {
+            let complaint = "no instance has this id or name\nhint: `/sd` lists the instances\n";
             return text(StatusCode::BAD_REQUEST, complaint);
         };
-        self.render(request.headers(), vec![instance], None)
+        if !query.debug {
+            return self.render(request.headers(), vec![instance], None);
+        }
+        let log = capture.map(|capture| capture.text()).unwrap_or_default();
+        let config = Config {
+            instances: config.into_iter().collect(),
+            ..Config::default()
+        };
+        let metrics = self.page(None, None, vec![instance], None);
+        let metrics = metrics
+            .map(|page| String::from_utf8_lossy(&page.body).into_owned())
+            .unwrap_or_default();
+        let page = format!(
+            "Logs of the probe:\n{log}\n\nMetrics that would have been returned:\n{metrics}\n\nConfiguration:\n{}",
+            config.effective()
+        );
+        text(StatusCode::OK, page)
+    }
+
+    /// The instances for Prometheus' HTTP service discovery. Where they are probed is up to its relabelling.
+    fn service_discovery(&self) -> Response<Body> {
+        let group = |instance: Arc<Instance>| {
+            let id = instance.account.id.to_string();
+            serde_json::json!({
+                "targets": [id],
+                "labels": { "__meta_greenapi_id_instance": id, "__meta_greenapi_name": instance.account.name },
+            })
+        };
+        let groups: Vec<_> = self.fleet.known().into_iter().map(group).collect();
+        typed(
+            StatusCode::OK,
+            "application/json",
+            serde_json::Value::from(groups).to_string(),
+        )
+    }
+
+    async fn reload(&self) -> Response<Body> {
+        match self.reloader.reload().await {
+            Ok(()) => text(StatusCode::OK, "reloaded\n"),
+            Err(error) => text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("cannot reload the configuration: {error}\n"),
+            ),
+        }
     }
 
     fn ready(&self) -> Response<Body> {
@@ -146,7 +216,12 @@ impl Pages {
     }
 
     fn landing(&self) -> Response<Body> {
-        let page = landing::render(&self.fleet.known(), &self.telemetry_path, &BUILD, self.clock.now());
+        let page = landing::render(
+            &self.fleet.known(),
+            &self.options.telemetry_path,
+            &BUILD,
+            self.clock.now(),
+        );
         let mut answer = typed(StatusCode::OK, "text/html; charset=utf-8", page);
         // The page has its style within and needs nothing else.
         let policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'";
@@ -166,20 +241,15 @@ impl Pages {
             let complaint = "the header X-Prometheus-Scrape-Timeout-Seconds is not a positive number of seconds\n";
             return Err(Box::new(text(StatusCode::BAD_REQUEST, complaint)));
         };
-        let patience = timeout.checked_sub(self.timeout_offset).filter(|rest| !rest.is_zero());
+        let patience = timeout
+            .checked_sub(self.options.timeout_offset)
+            .filter(|rest| !rest.is_zero());
         Ok(Instant::now() + patience.unwrap_or(timeout).min(DEFAULT_SCRAPE_TIMEOUT))
     }
 
-    fn render(
-        &self,
-        headers: &HeaderMap,
-        instances: Vec<Arc<crate::snapshot::Instance>>,
-        exporter: Option<Exporter>,
-    ) -> Response<Body> {
+    fn render(&self, headers: &HeaderMap, instances: Vec<Arc<Instance>>, exporter: Option<Exporter>) -> Response<Body> {
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let snapshot = Arc::new(Snapshot { instances, exporter });
-        let (accept, accept_encoding) = (header(ACCEPT), header(ACCEPT_ENCODING));
-        let page = match exposition::render(snapshot, accept, accept_encoding, self.exposition) {
+        let page = match self.page(header(ACCEPT), header(ACCEPT_ENCODING), instances, exporter) {
             Ok(page) => page,
             Err(error) => {
                 return text(
@@ -197,12 +267,44 @@ impl Pages {
         answer
     }
 
+    fn page(
+        &self,
+        accept: Option<&str>,
+        accept_encoding: Option<&str>,
+        instances: Vec<Arc<Instance>>,
+        exporter: Option<Exporter>,
+    ) -> io::Result<exposition::Rendered> {
+        let snapshot = Arc::new(Snapshot { instances, exporter });
+        exposition::render(snapshot, accept, accept_encoding, self.options.exposition)
+    }
+
     fn http_requests(&self) -> Vec<HttpRequests> {
         let counts = self.http_requests.lock().unwrap_or_else(PoisonError::into_inner);
         let requests = counts
             .iter()
             .map(|(&(handler, code), &count)| HttpRequests { handler, code, count });
         requests.collect()
+    }
+}
+
+/// What `/probe` is asked for.
+struct Probe {
+    target: String,
+    debug: bool,
+}
+
+impl Probe {
+    /// Reads a query with exactly one target.
+    fn parse(query: &str) -> Option<Self> {
+        let parameters = || url::form_urlencoded::parse(query.as_bytes());
+        let mut targets = parameters().filter(|(name, _)| name == "target");
+        let (Some((_, target)), None) = (targets.next(), targets.next()) else {
+            return None;
+        };
+        Some(Self {
+            target: target.into_owned(),
+            debug: parameters().any(|(name, value)| name == "debug" && value == "true"),
+        })
     }
 }
 
@@ -228,6 +330,9 @@ pub const BUILD: Build = Build {
 
 /// The metrics page's name in metrics, wherever it is served.
 const METRICS: &str = "/metrics";
+
+/// The only page that changes anything.
+const RELOAD: &str = "/-/reload";
 
 /// How long a scraper waits that doesn't say how long it waits.
 const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_mins(2);

@@ -185,6 +185,10 @@ pub struct Exporter {
     pub ledger_entries: u64,
     /// How often the store of the ledgers could not be written.
     pub ledger_errors: u64,
+    /// Which replica this is, counted from 0.
+    pub shard_ordinal: u32,
+    /// How many replicas share the instances.
+    pub shard_total: u32,
     /// Answers given, by page and status code, in this order.
     pub http_requests: Vec<HttpRequests>,
     /// What the operating system says of the process.

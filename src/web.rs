@@ -1,10 +1,22 @@
 //! Serves HTTP: accepts connections, bounds what a client may do, and ends without cutting off an answer.
 //!
-//! What is answered is the caller's affair: the exporter and the simulator are both served by this.
+//! What is answered is the caller's affair: the exporter and the simulator are both served by this. How the exporter is
+//! served and to whom, a file can say in the format of Prometheus' exporter-toolkit: a [`WebConfig`].
 
-use std::convert::Infallible;
+mod client_certificate;
+mod client_policy;
+mod connection;
+mod offer;
+mod rate_limit;
+mod requests;
+mod settings;
+mod tls;
+mod users;
+mod watched;
+mod web_config;
+
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +24,16 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use rustls::ServerConfig;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::warn;
+
+pub use web_config::WebConfig;
+
+use connection::Connections;
 
 /// The body of an answer. An error in it breaks the connection off.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -29,13 +43,28 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// Binds `address`. The unspecified IPv6 address takes IPv4 connections too, whatever the system's default.
+/// Binds `address`. The unspecified IPv6 address takes IPv4 connections too, whatever the system's default, and only
+/// those where the system has no IPv6.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(
-        socket2::Domain::for_address(address),
-        socket2::Type::STREAM.nonblocking(),
-        Some(socket2::Protocol::TCP),
-    )?;
+    let socket = |address| {
+        Socket::new(
+            Domain::for_address(address),
+            Type::STREAM.nonblocking(),
+            Some(Protocol::TCP),
+        )
+    };
+    bind_by(socket, address)
+}
+
+fn bind_by(socket: impl Fn(SocketAddr) -> io::Result<Socket>, address: SocketAddr) -> io::Result<TcpListener> {
+    let everywhere = |ip: IpAddr| SocketAddr::new(ip, address.port());
+    let (address, socket) = match socket(address) {
+        Err(_) if address == everywhere(Ipv6Addr::UNSPECIFIED.into()) => {
+            let address = everywhere(Ipv4Addr::UNSPECIFIED.into());
+            (address, socket(address)?)
+        }
+        socket => (address, socket?),
+    };
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
@@ -44,17 +73,45 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpSocket::from_std_stream(socket.into()).listen(LISTEN_BACKLOG)
 }
 
-/// Serves `handler` on `listeners` until `stop` completes; then takes no new connections and returns once the answers
-/// under way are sent, or `GRACE` is over.
+/// Serves `handler` on `listeners`, in the clear and to everybody, until `stop` completes; then takes no new connections
+/// and returns once the answers under way are sent, or `GRACE` is over.
 pub async fn serve<H, F>(listeners: Vec<TcpListener>, handler: H, stop: impl Future<Output = ()>)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let connections = Arc::new(GracefulShutdown::new());
+    serve_by(listeners, || None, handler, stop).await;
+}
+
+/// Serves as [`serve`] does, but how and to whom `web_config` says.
+pub async fn serve_configured<H, F>(
+    listeners: Vec<TcpListener>,
+    web_config: Arc<WebConfig>,
+    handler: H,
+    stop: impl Future<Output = ()>,
+) where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let of_connections = web_config.clone();
+    let guarded = move |request| {
+        let (web_config, handler) = (web_config.clone(), handler.clone());
+        async move { web_config.answer(request, handler).await }
+    };
+    serve_by(listeners, move || of_connections.tls(), guarded, stop).await;
+}
+
+/// Serves with what `tls` says of each connection.
+async fn serve_by<T, H, F>(listeners: Vec<TcpListener>, tls: T, handler: H, stop: impl Future<Output = ()>)
+where
+    T: Fn() -> Option<Arc<ServerConfig>> + Clone + Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let connections = Arc::new(Connections::default());
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(listener, handler.clone(), connections.clone()));
+        accepting.spawn(accept(listener, tls.clone(), handler.clone(), connections.clone()));
     }
     stop.await;
     accepting.shutdown().await;
@@ -67,55 +124,40 @@ where
     }
 }
 
-async fn accept<H, F>(listener: TcpListener, handler: H, connections: Arc<GracefulShutdown>)
+async fn accept<T, H, F>(listener: TcpListener, tls: T, handler: H, connections: Arc<Connections>)
 where
+    T: Fn() -> Option<Arc<ServerConfig>>,
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
+    // In tasks of their own, so that a slow one doesn't hold up the next connection; gone when no more is accepted.
+    let mut handshakes = JoinSet::new();
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => serve_connection(stream, handler.clone(), &connections),
-            Err(error) => {
-                // Most likely there are no descriptors left. Some connection will end; until then, don't spin.
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connection::prepare(&stream);
+                    match tls() {
+                        None => connection::serve_http1(stream, handler.clone(), &connections),
+                        Some(tls) => {
+                            handshakes.spawn(connection::handshake(stream, tls));
+                        }
+                    }
+                }
+                Err(error) => {
+                    // Most likely there are no descriptors left. Some connection will end; until then, don't spin.
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(shaken) = handshakes.join_next() => {
+                if let Ok(Some(stream)) = shaken {
+                    connection::serve_tls(stream, handler.clone(), &connections);
+                }
             }
         }
     }
 }
-
-fn serve_connection<H, F>(stream: TcpStream, handler: H, connections: &GracefulShutdown)
-where
-    H: Fn(Request<Incoming>) -> F + Send + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
-{
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "cannot switch off Nagle's algorithm");
-    }
-    let service = service_fn(move |request| {
-        let answer = handler(request);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADER_BYTES)
-        .half_close(false)
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            debug!(%error, "connection broke off");
-        }
-    });
-}
-
-/// How long a client may take until its next request is complete, slow or idle: longer than the usual scrape interval
-/// of a minute, so that a scraper keeps its connection.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
-
-/// The longest request head that is read.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 /// How long answers under way may take once the server stops.
 const GRACE: Duration = Duration::from_secs(30);
@@ -125,28 +167,21 @@ const LISTEN_BACKLOG: u32 = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    /// What a client gets that sends `request` and then nothing. Time runs ahead whenever all wait.
-    async fn check(request: &[u8], expected: &str) {
-        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = listener.local_addr().unwrap();
-        let handler = |_| async { Response::new(full("here")) };
-        let server = tokio::spawn(serve(vec![listener], handler, std::future::pending()));
-        let mut client = TcpStream::connect(address).await.unwrap();
-        client.write_all(request).await.unwrap();
-        let begun = tokio::time::Instant::now();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with(expected), "{answer}");
-        assert!(begun.elapsed() <= 2 * HEADER_TIMEOUT, "{:?}", begun.elapsed());
-        server.abort();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn clients_that_are_slow_or_idle_are_dropped() {
-        check(b"", "").await;
-        check(b"GET / HTTP/1.1\r\nHost", "").await;
-        check(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK").await;
+    #[tokio::test]
+    async fn every_interface_is_every_interface_that_there_is() {
+        let without_ipv6 = |address: SocketAddr| match address {
+            SocketAddr::V4(_) => Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP)),
+            SocketAddr::V6(_) => Err(io::Error::other("address family not supported")),
+        };
+        let check = |address: &str, expected: Option<Ipv4Addr>| {
+            let bound = bind_by(without_ipv6, address.parse().unwrap()).ok();
+            let ip = bound.map(|listener| listener.local_addr().unwrap().ip());
+            assert_eq!(ip, expected.map(IpAddr::from), "{address}");
+        };
+        check("[::]:0", Some(Ipv4Addr::UNSPECIFIED));
+        check("127.0.0.1:0", Some(Ipv4Addr::LOCALHOST));
+        // Who asks for an address of IPv6 gets no other.
+        check("[::1]:0", None);
     }
 }

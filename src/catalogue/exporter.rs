@@ -36,6 +36,20 @@ pub(super) const FAMILIES: &[Family] = &[
         read: Read::Exporter(|exporter, _, samples| gauge(Some(exporter.config_last_reload_success), samples)),
     },
     Family {
+        name: "greenapi_exporter_shard_ordinal",
+        metric_type: Gauge,
+        help: "Which replica this is of those that share the instances, counted from 0.",
+        labels: &[],
+        read: Read::Exporter(|exporter, _, samples| gauge(Some(u64::from(exporter.shard_ordinal)), samples)),
+    },
+    Family {
+        name: "greenapi_exporter_shard_total",
+        metric_type: Gauge,
+        help: "How many replicas share the instances.",
+        labels: &[],
+        read: Read::Exporter(|exporter, _, samples| gauge(Some(u64::from(exporter.shard_total)), samples)),
+    },
+    Family {
         name: "greenapi_exporter_http_requests_total",
         metric_type: Counter,
         help: "Requests answered, by page and status code.",

@@ -131,6 +131,7 @@ async fn read_in_time(target: &Target, keep_ids: bool) -> Result<Reading, Failur
     let now = clock.now();
     let asked_for = books.minutes_to_ask(target.id(), window, now);
     let is_widened = asked_for > minutes(window);
+    debug!(instance = %target.account().name, minutes = asked_for, "asking for the journal");
     let reading = client.journal(
         JournalMethod::Outgoing,
         target.id(),

@@ -12,7 +12,7 @@ use serde_saphyr::{Error, Location, Options, Spanned};
 use super::problem::Position;
 
 /// A value and where it stands.
-pub(super) struct Node {
+pub(crate) struct Node {
     pub(super) at: Position,
     pub(super) value: Value,
 }

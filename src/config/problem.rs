@@ -62,7 +62,7 @@ impl fmt::Display for ConfigError {
 
 /// Collects problems, so that one doesn't hide the next.
 #[derive(Default)]
-pub(super) struct Problems(RefCell<Vec<Problem>>);
+pub(crate) struct Problems(RefCell<Vec<Problem>>);
 
 impl Problems {
     pub(super) fn add(&self, at: Option<Position>, key: &str, message: impl Into<String>, hint: Option<String>) {
@@ -87,7 +87,7 @@ impl Problems {
 }
 
 /// `text` in backticks, unless it might be a token that slipped into the wrong place.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     if may_hold_secret(text) {
         "(not shown: it may be a secret)".to_owned()
     } else {

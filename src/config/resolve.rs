@@ -5,10 +5,9 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use super::file::{Node, Value};
-use super::problem::{ConfigError, Problems};
+use super::problem::ConfigError;
 use super::section::{Entry, Section};
-use super::{Config, Environment, Instance, Partner, Settings, file, secret, value};
+use super::{Config, Environment, Instance, Partner, Settings, document, secret, value};
 use crate::account::{Account, ApiUrl, Credentials, InstanceId};
 
 /// Where the API is served unless said otherwise (spec section 3).
@@ -41,31 +40,15 @@ const PARTNER: [&str; 6] = [
 
 /// Reads the YAML file at `path` and the secrets it names.
 pub(super) fn load(path: &Path, environment: Environment<'_>) -> Result<Config, ConfigError> {
-    let name = Some(path.display().to_string());
-    let problems = Problems::default();
-    let text = secret::read_limited(path, FILE_LIMIT)
-        .map_err(|error| format!("cannot read the file: {error}"))
-        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "cannot read the file: it is not UTF-8".to_owned()));
-    let tree = text
-        .map_err(|message| (None, message))
-        .and_then(|text| file::parse(&text));
-    let config = match &tree {
-        Ok(Node {
-            value: Value::Nothing, ..
-        }) => {
-            problems.add(None, "", "the file is empty", None);
-            None
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let bytes = secret::read_limited(path, FILE_LIMIT);
+    document::read(path, bytes, |root| {
+        if root.is_nothing() {
+            root.refuse_file("the file is empty");
+            return None;
         }
-        Ok(root) => {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            Reading { folder, environment }.config(&Entry::root(root, &problems))
-        }
-        Err((at, message)) => {
-            problems.add(*at, "", message, None);
-            None
-        }
-    };
-    problems.or(name, config)
+        Reading { folder, environment }.config(root)
+    })
 }
 
 /// Where relative paths count from, and the environment: what a section's meaning depends on beside its text.

@@ -7,7 +7,7 @@ use super::file::{Node, Value};
 use super::problem::{Position, Problems, closest, may_hold_secret};
 
 /// A value with the path of keys that leads to it, such as `instances[0].window`.
-pub(super) struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     path: String,
     node: &'a Node,
     problems: &'a Problems,
@@ -15,7 +15,7 @@ pub(super) struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// The whole file.
-    pub(super) fn root(node: &'a Node, problems: &'a Problems) -> Self {
+    pub(crate) fn root(node: &'a Node, problems: &'a Problems) -> Self {
         Self {
             path: String::new(),
             node,
@@ -24,29 +24,39 @@ impl<'a> Entry<'a> {
     }
 
     /// The line it stands in.
-    pub(super) fn line(&self) -> u64 {
+    pub(crate) fn line(&self) -> u64 {
         self.node.at.line
     }
 
+    /// Whether nothing is written here, or `null`.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self.node.value, Value::Nothing)
+    }
+
+    /// Reports that the whole file can't be used.
+    pub(crate) fn refuse_file(&self, message: impl Into<String>) {
+        self.problems.add(None, "", message, None);
+    }
+
     /// Reports that this value can't be used.
-    pub(super) fn refuse(&self, message: impl Into<String>) {
+    pub(crate) fn refuse(&self, message: impl Into<String>) {
         self.problems.add(Some(self.node.at), &self.path, message, None);
     }
 
     /// Reports that this value can't be used, and what to do.
-    pub(super) fn refuse_with_hint(&self, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn refuse_with_hint(&self, message: impl Into<String>, hint: impl Into<String>) {
         self.problems
             .add(Some(self.node.at), &self.path, message, Some(hint.into()));
     }
 
     /// The single value, as text.
-    pub(super) fn text(&self) -> Option<&'a str> {
+    pub(crate) fn text(&self) -> Option<&'a str> {
         self.peek()
             .or_else(|| self.wrong_kind("a single value is expected here"))
     }
 
     /// The single value, if it is one; for those who look at it again after [`text`](Self::text) has reported.
-    pub(super) fn peek(&self) -> Option<&'a str> {
+    pub(crate) fn peek(&self) -> Option<&'a str> {
         match &self.node.value {
             Value::Text(text) => Some(text),
             _ => None,
@@ -54,7 +64,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The single value as a `T`, whose errors must not repeat it.
-    pub(super) fn parse<T: FromStr<Err: Display>>(&self) -> Option<T> {
+    pub(crate) fn parse<T: FromStr<Err: Display>>(&self) -> Option<T> {
         self.text()?
             .parse()
             .map_err(|error: T::Err| self.refuse(error.to_string()))
@@ -62,7 +72,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The items of a list.
-    pub(super) fn list(&self) -> Option<Vec<Self>> {
+    pub(crate) fn list(&self) -> Option<Vec<Self>> {
         let Value::List(items) = &self.node.value else {
             return self.wrong_kind("a list is expected here");
         };
@@ -74,8 +84,26 @@ impl<'a> Entry<'a> {
         Some(items.iter().enumerate().map(item).collect())
     }
 
+    /// The keys of a section whose keys are the user's own, such as names, with their values; each once.
+    pub(crate) fn entries(&self) -> Option<Vec<(&'a str, Self)>> {
+        let Value::Section(entries) = &self.node.value else {
+            return self.wrong_kind("keys with values are expected here");
+        };
+        let mut read: Vec<(&str, Self)> = Vec::new();
+        for (at, key, node) in entries {
+            let path = format!("{}.{}", self.path, shown(key));
+            if read.iter().any(|(earlier, _)| earlier == key) {
+                self.problems.add(Some(*at), &path, "given twice", None);
+                continue;
+            }
+            let problems = self.problems;
+            read.push((key, Self { path, node, problems }));
+        }
+        Some(read)
+    }
+
     /// The keys of a section, of which `known` are allowed.
-    pub(super) fn section(&self, known: &[&'static str]) -> Option<Section<'a>> {
+    pub(crate) fn section(&self, known: &[&'static str]) -> Option<Section<'a>> {
         let Value::Section(entries) = &self.node.value else {
             return self.wrong_kind("keys with values are expected here");
         };
@@ -99,7 +127,7 @@ impl<'a> Entry<'a> {
 }
 
 /// Keys with their values.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     path: String,
     at: Position,
     entries: Vec<(&'static str, Position, &'a Node)>,
@@ -109,7 +137,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The value of `key`; a key with nothing behind it counts as absent.
-    pub(super) fn entry(&self, key: &str) -> Option<Entry<'a>> {
+    pub(crate) fn entry(&self, key: &str) -> Option<Entry<'a>> {
         let (key, _, node) = self.entries.iter().find(|(name, ..)| *name == key)?;
         let present = !matches!(node.value, Value::Nothing);
         present.then(|| Entry {
@@ -120,7 +148,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value of `key`; reports where it is missing.
-    pub(super) fn required(&self, key: &'static str) -> Option<Entry<'a>> {
+    pub(crate) fn required(&self, key: &'static str) -> Option<Entry<'a>> {
         let entry = self.entry(key);
         if entry.is_none() {
             self.missing(&[key], &self.path_of(key), "missing", None);
@@ -129,14 +157,14 @@ impl<'a> Section<'a> {
     }
 
     /// Reports that none of `keys` is here, unless one was misspelt, which is reported already.
-    pub(super) fn missing(&self, keys: &[&'static str], path: &str, message: &str, hint: Option<String>) {
+    pub(crate) fn missing(&self, keys: &[&'static str], path: &str, message: &str, hint: Option<String>) {
         if !keys.iter().any(|key| self.misspelt.contains(key)) {
             self.problems.add(Some(self.at), path, message, hint);
         }
     }
 
     /// The keys that lead here.
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
@@ -150,12 +178,6 @@ impl<'a> Section<'a> {
 
     fn add(&mut self, at: Position, key: &str, node: &'a Node, known: &[&'static str]) {
         let Some(name) = known.iter().find(|name| **name == key) else {
-            // A token can land where a key is expected, after a slip of a colon or a line break.
-            let shown = if may_hold_secret(key) {
-                "?".to_owned()
-            } else {
-                key.escape_debug().to_string()
-            };
             let meant = closest(key, known);
             self.misspelt.extend(meant);
             let hint = match meant {
@@ -164,7 +186,7 @@ impl<'a> Section<'a> {
             };
             return self
                 .problems
-                .add(Some(at), &self.path_of(&shown), "unknown key", Some(hint));
+                .add(Some(at), &self.path_of(&shown(key)), "unknown key", Some(hint));
         };
         match self.entries.iter().find(|(earlier, ..)| earlier == name) {
             Some((_, first, _)) => {
@@ -173,5 +195,14 @@ impl<'a> Section<'a> {
             }
             None => self.entries.push((name, at, node)),
         }
+    }
+}
+
+/// `key`, unless it might be a token: one can land where a key is expected, after a slip of a colon or a line break.
+fn shown(key: &str) -> String {
+    if may_hold_secret(key) {
+        "?".to_owned()
+    } else {
+        key.escape_debug().to_string()
     }
 }

@@ -53,17 +53,45 @@ pub fn negotiate(accept: Option<&str>) -> Format {
     best.0
 }
 
-/// Whether the value of `Accept-Encoding` prefers gzip to nothing.
-pub fn accepts_gzip(accept_encoding: Option<&str>) -> bool {
+/// How a page is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Not at all.
+    Identity,
+    /// As Prometheus asks for.
+    Gzip,
+    /// As some other scrapers ask for.
+    Zstd,
+}
+
+impl Encoding {
+    /// The value of `Content-Encoding`; no such header where absent.
+    pub fn header(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
+}
+
+/// The encoding that the value of `Accept-Encoding` prefers; of those that it prefers alike, the best.
+pub fn negotiate_encoding(accept_encoding: Option<&str>) -> Encoding {
     let weight_of = |names: &[&str]| {
         choices(accept_encoding.unwrap_or_default())
             .find(|choice| names.iter().any(|name| choice.value.eq_ignore_ascii_case(name)))
             .and_then(|choice| choice.weight())
     };
-    let gzip = weight_of(&["gzip", "x-gzip"])
-        .or_else(|| weight_of(&["*"]))
-        .unwrap_or(0.0);
-    gzip > 0.0 && gzip >= weight_of(&["identity"]).unwrap_or(0.0)
+    let weight = |names: &[&str]| weight_of(names).or_else(|| weight_of(&["*"])).unwrap_or(0.0);
+    let identity = weight_of(&["identity"]).unwrap_or(0.0);
+    let (gzip, zstd) = (weight(&["gzip", "x-gzip"]), weight(&["zstd"]));
+    if zstd > 0.0 && zstd >= gzip && zstd >= identity {
+        Encoding::Zstd
+    } else if gzip > 0.0 && gzip >= identity {
+        Encoding::Gzip
+    } else {
+        Encoding::Identity
+    }
 }
 
 /// One of the alternatives in a header: `value;name=value;q=0.5`.
@@ -190,24 +218,29 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_compressed_where_gzip_is_preferred_to_nothing() {
-        let check = |header: Option<&str>, expected: bool| {
-            assert_eq!(accepts_gzip(header), expected, "Accept-Encoding: {header:?}");
+    fn a_page_is_compressed_as_the_scraper_prefers() {
+        let check = |header: Option<&str>, expected: Encoding| {
+            assert_eq!(negotiate_encoding(header), expected, "Accept-Encoding: {header:?}");
         };
 
-        check(Some("gzip"), true);
-        check(Some("GZip;q=0.5, zstd"), true);
-        check(Some("x-gzip"), true);
-        check(Some("*"), true);
-        check(Some("identity;q=0.5, gzip;q=1.0"), true);
-        check(Some("*;q=0, gzip"), true);
+        check(Some("gzip"), Encoding::Gzip);
+        check(Some("GZip, zstd;q=0.5"), Encoding::Gzip);
+        check(Some("x-gzip"), Encoding::Gzip);
+        check(Some("identity;q=0.5, gzip;q=1.0"), Encoding::Gzip);
+        check(Some("*;q=0, gzip"), Encoding::Gzip);
+        check(Some("zstd;q=0, *"), Encoding::Gzip);
 
-        check(None, false);
-        check(Some(""), false);
-        check(Some("zstd, br"), false);
-        check(Some("gzip;q=0"), false);
-        check(Some("gzip;q=0, *"), false);
-        check(Some("identity, gzip;q=0.5"), false);
-        check(Some("gzip;q=much"), false);
+        check(Some("zstd"), Encoding::Zstd);
+        check(Some("gzip, deflate, br, zstd"), Encoding::Zstd);
+        check(Some("GZip;q=0.5, zstd"), Encoding::Zstd);
+        check(Some("*"), Encoding::Zstd);
+        check(Some("gzip;q=0, *"), Encoding::Zstd);
+
+        check(None, Encoding::Identity);
+        check(Some(""), Encoding::Identity);
+        check(Some("br"), Encoding::Identity);
+        check(Some("gzip;q=0"), Encoding::Identity);
+        check(Some("identity, gzip;q=0.5"), Encoding::Identity);
+        check(Some("gzip;q=much"), Encoding::Identity);
     }
 }

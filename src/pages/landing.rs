@@ -37,8 +37,14 @@ fn write_page(
          <nav aria-label=\"Pages\">\n<ul>\n\
          <li><a href=\"{metrics}\">Metrics</a></li>\n\
          <li><a href=\"/config\">Configuration</a></li>\n\
+         <li><a href=\"/sd\">Service discovery</a></li>\n\
          <li><a href=\"/-/healthy\">Health</a></li>\n\
          <li><a href=\"/-/ready\">Readiness</a></li>\n</ul>\n</nav>\n\
+         <h2>Probe</h2>\n\
+         <form action=\"/probe\">\n\
+         <label>Instance <input name=\"target\" required autocomplete=\"off\" placeholder=\"id or name\"></label>\n\
+         <label><input type=\"checkbox\" name=\"debug\" value=\"true\"> with its log</label>\n\
+         <button>Probe</button>\n</form>\n\
          <h2 id=\"instances\">Instances</h2>\n\
          <p>{up} of {total} up. This is what the latest scrape saw; looking at this page fetches nothing.</p>",
         version = Escaped(build.version),
@@ -163,6 +169,9 @@ main { padding: 0.5rem 1.5rem 2rem; max-width: 80rem; }
 h2 { margin: 1.5rem 0 0.25rem; font-size: 1.25rem; }
 nav ul { margin: 0; padding: 0; list-style: none; display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; }
 a { color: var(--link); }
+form { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center; }
+input, button { font: inherit; color: inherit; background: transparent; border: 1px solid var(--faint); border-radius: 0.25rem; padding: 0.25rem 0.5rem; }
+button { cursor: pointer; font-weight: 600; }
 .table { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; }
 th, td { padding: 0.5rem 0.75rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }

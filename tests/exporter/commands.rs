@@ -23,11 +23,14 @@ async fn help_says_what_there_is() {
 }
 
 #[tokio::test]
-async fn the_version_tells_what_it_was_built_from() {
+async fn the_version_is_told_as_prometheus_tells_its_own() {
     let finished = run(&mut binary(&["--version"])).await;
-    let expected = concat!("greenapi-exporter ", env!("CARGO_PKG_VERSION"), " (revision ");
-    assert!(finished.stdout.starts_with(expected), "{}", finished.stdout);
-    assert_eq!(finished.code, Some(0));
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    let expected = concat!("greenapi-exporter, version ", env!("CARGO_PKG_VERSION"), " (revision: ");
+    assert!(lines[0].starts_with(expected), "{lines:?}");
+    assert!(lines[1].starts_with("  rustc version:    1."), "{lines:?}");
+    assert!(lines[2].starts_with("  platform:         "), "{lines:?}");
+    assert_eq!((finished.code, lines.len()), (Some(0), 3));
 }
 
 #[tokio::test]
@@ -41,6 +44,11 @@ async fn usage_errors_end_with_1() {
         &["--log.level", "loud"],
         &["--log.format", "xml"],
         &["--scrape.timeout-offset", "soon"],
+        &["--shard.ordinal", "many"],
+        &["--shard.total", "0"],
+        &["--web.max-requests", "0"],
+        &["backfill"],
+        &["backfill", "--target", "x", "--since", "31d"],
         &["demo", "--speed", "-1"],
         &["--log.level", "debug", "once"],
     ] {

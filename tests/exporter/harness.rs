@@ -70,9 +70,23 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
 }
 
-/// Runs the binary to its end.
+/// A program that the suite tests against.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs a program to its end.
 pub(crate) async fn run(command: &mut Command) -> Finished {
-    let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap();
+    let output = output.unwrap_or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            let program = command.as_std().get_program().display();
+            panic!("{program} is missing: run `make test-programs`")
+        }
+        _ => panic!("{error}"),
+    });
     Finished {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -106,6 +120,7 @@ pub(crate) struct Exporter {
     log: watch::Receiver<String>,
     logging: JoinHandle<()>,
     http: reqwest::Client,
+    config: Option<TempFile>,
     /// Where it serves, such as `http://127.0.0.1:12345`.
     pub(crate) url: String,
 }
@@ -128,8 +143,7 @@ impl Exporter {
         let file = TempFile::new("exporter.yml", config);
         let mut command = binary(&["serve", "--config.file", file.path(), "--web.listen-address", address]);
         command.args(flags);
-        // The file is read before it says where it serves.
-        Self::spawn(command).await
+        Self::spawn(command, Some(file)).await
     }
 
     /// Serves on a free port as `program` starts it with `arguments` and `flags`.
@@ -140,10 +154,11 @@ impl Exporter {
             .args(flags)
             .args(["--web.listen-address", "127.0.0.1:0"]);
         command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
-        Self::spawn(command).await
+        Self::spawn(command, None).await
     }
 
-    async fn spawn(mut command: Command) -> Self {
+    /// Serves by `command`, which keeps to `config`.
+    pub(crate) async fn spawn(mut command: Command, config: Option<TempFile>) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, log) = watch::channel(String::new());
@@ -162,6 +177,7 @@ impl Exporter {
             log,
             logging,
             http: reqwest::Client::new(),
+            config,
             url: String::new(),
         };
         let line = exporter.logged("serving metrics").await;
@@ -177,7 +193,15 @@ impl Exporter {
 
     /// The first line of the log that holds `text`, once there is one.
     pub(crate) async fn logged(&mut self, text: &str) -> String {
-        let line = |log: &String| log.lines().find(|line| line.contains(text)).map(str::to_owned);
+        self.logged_times(1, text).await
+    }
+
+    /// The line of the log that is the `count`th to hold `text`, once there is one.
+    pub(crate) async fn logged_times(&mut self, count: usize, text: &str) -> String {
+        let line = |log: &String| {
+            let mut lines = log.lines().filter(|line| line.contains(text));
+            lines.nth(count - 1).map(str::to_owned)
+        };
         let found = async { line(&*self.log.wait_for(|log| line(log).is_some()).await.ok()?) };
         let found = tokio::time::timeout(PATIENCE, found).await.ok().flatten();
         found.unwrap_or_else(|| panic!("`{text}` was not logged:\n{}", self.log()))
@@ -233,6 +257,11 @@ impl Exporter {
         let answer = self.get("/metrics").await;
         assert_eq!(answer.status, 200);
         answer.text
+    }
+
+    /// Puts another configuration in the place of the present one, which stays in force until a reload.
+    pub(crate) fn configure(&self, config: &str) {
+        std::fs::write(&self.config.as_ref().unwrap().path, config).unwrap();
     }
 
     /// Sends a signal.

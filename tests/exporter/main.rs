@@ -8,6 +8,7 @@
 )]
 
 mod alerting;
+mod certificates;
 mod commands;
 mod dashboards;
 mod documents;
@@ -15,9 +16,12 @@ mod durability;
 mod fetching;
 mod harness;
 mod memory;
+mod operations;
 mod prometheus;
 mod rules;
 mod scraping;
 mod secrets;
+mod securing;
 mod serving;
 mod vocabulary;
+mod web_config;

@@ -2,7 +2,7 @@
 
 use greenapi_exporter::clock::unix_seconds;
 use greenapi_exporter::journal::StatusMessage;
-use greenapi_exporter::simulator::{Behaviour, SimStatus};
+use greenapi_exporter::simulator::{Behaviour, Method, SimStatus};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -16,23 +16,23 @@ pub(crate) struct Prometheus {
     url: String,
 }
 
-/// A configuration that scrapes `target` every second.
-pub(crate) fn scraping(target: &str) -> String {
+/// A configuration that scrapes `target` every second, with `more` lines about how.
+pub(crate) fn scraping(target: &str, more: &str) -> String {
     format!(
         "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
-         scrape_configs:\n  - job_name: greenapi\n    static_configs:\n      - targets: ['{target}']\n"
+         scrape_configs:\n  - job_name: greenapi\n    static_configs:\n      - targets: ['{target}']\n{more}"
     )
 }
 
 impl Prometheus {
-    /// One that scrapes `target` every second, with more `flags`.
-    async fn start(target: &str, flags: &[&str]) -> Self {
-        Self::start_on(TempDir::new().unwrap(), target, flags).await
+    /// One that scrapes `target` every second, with `more` lines about how, and more `flags`.
+    pub(crate) async fn start(target: &str, more: &str, flags: &[&str]) -> Self {
+        Self::start_on(TempDir::new().unwrap(), target, more, flags).await
     }
 
     /// The same with its data in `folder`.
-    async fn start_on(folder: TempDir, target: &str, flags: &[&str]) -> Self {
-        Self::configured(folder, &scraping(target), flags).await
+    async fn start_on(folder: TempDir, target: &str, more: &str, flags: &[&str]) -> Self {
+        Self::configured(folder, &scraping(target, more), flags).await
     }
 
     /// One with its data and the files that `config` names in `folder`.
@@ -97,7 +97,7 @@ async fn check(flags: &[&str]) {
     let (simulator, url) = simulate(&[Behaviour::Healthy, Behaviour::Forbidden]);
     let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
     let target = exporter.url.strip_prefix("http://").unwrap();
-    let prometheus = Prometheus::start(target, flags).await;
+    let prometheus = Prometheus::start(target, "", flags).await;
     prometheus.query("up{job=\"greenapi\"} == 1").await;
     let statuses = prometheus
         .query("sum by (id_instance) (greenapi_journal_statuses) > 0")
@@ -129,7 +129,7 @@ async fn an_increase_over_a_restart_is_the_number_published() {
     publish(&[]);
     let exporter = Exporter::start(&config, &flags).await;
     let address = exporter.url.strip_prefix("http://").unwrap().to_owned();
-    let prometheus = Prometheus::start(&address, &[]).await;
+    let prometheus = Prometheus::start(&address, "", &[]).await;
     prometheus.query("greenapi_outgoing_statuses_total == 0").await;
     publish(&["one", "two", "three"]);
     prometheus.query("greenapi_outgoing_statuses_total == 3").await;
@@ -195,7 +195,7 @@ async fn a_backfilled_journal_answers_questions_about_last_week() {
         String::from_utf8_lossy(&imported.stderr)
     );
 
-    let prometheus = Prometheus::start_on(data, "127.0.0.1:9", &[]).await;
+    let prometheus = Prometheus::start_on(data, "127.0.0.1:9", "", &[]).await;
     let check = async |query: &str, days_ago: u64, expected: &str| {
         let time = (now - days_ago * DAY).to_string();
         let answer = prometheus.api("query", &[("query", query), ("time", &time)]).await;
@@ -230,4 +230,49 @@ async fn prometheus_scrapes_openmetrics() {
 #[tokio::test]
 async fn prometheus_scrapes_protobuf() {
     check(&["--enable-feature=native-histograms"]).await;
+}
+
+#[tokio::test]
+async fn two_replicas_of_prometheus_cause_one_request_per_interval() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 1h"), &[]).await;
+    let target = exporter.url.strip_prefix("http://").unwrap();
+    let (one, other) = tokio::join!(Prometheus::start(target, "", &[]), Prometheus::start(target, "", &[]));
+    for replica in [one, other] {
+        replica.query("count_over_time(greenapi_up[1m]) >= 3").await;
+    }
+    assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn prometheus_discovers_the_instances_and_probes_each() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy, Behaviour::Forbidden]);
+    let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
+    let target = exporter.url.strip_prefix("http://").unwrap();
+    let probes = format!(
+        "  - job_name: probes
+    metrics_path: /probe
+    http_sd_configs:
+      - url: http://{target}/sd
+        refresh_interval: 1s
+    relabel_configs:
+      - source_labels: [__address__]
+        target_label: __param_target
+      - source_labels: [__meta_greenapi_name]
+        target_label: name
+      - target_label: __address__
+        replacement: {target}
+"
+    );
+    let prometheus = Prometheus::start(target, &probes, &[]).await;
+    for index in 0..2 {
+        let id = id(index);
+        prometheus
+            .query(&format!("up{{job=\"probes\",name=\"{id}\"}} == 1"))
+            .await;
+        let up = prometheus
+            .query(&format!("greenapi_up{{job=\"probes\",name=\"{id}\"}}"))
+            .await;
+        assert_eq!(up[0]["metric"]["id_instance"], id.to_string());
+    }
 }

@@ -218,3 +218,26 @@ async fn heads_beyond_the_limit_are_refused_and_nonsense_closes_the_connection()
     check(long.as_bytes(), "HTTP/1.1 431").await;
     check(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "HTTP/1.1 400").await;
 }
+
+#[tokio::test]
+async fn several_addresses_are_served_and_the_ports_that_were_chosen_are_told() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let more = ["--web.listen-address", "[::1]:0", "--web.listen-address", ":0"];
+    let mut exporter = Exporter::start(&config(&simulator, &url, ""), &more).await;
+    for host in ["[::1]:", "[::]:"] {
+        let line = exporter.logged(&format!("address={host}")).await;
+        let port = line.split(host).nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        let answer = reqwest::get(format!("http://[::1]:{port}/-/healthy")).await.unwrap();
+        assert_eq!(answer.status(), 200, "{line}");
+        if host == "[::]:" {
+            // Every interface includes those of IPv4.
+            assert_eq!(
+                reqwest::get(format!("http://127.0.0.1:{port}/-/healthy"))
+                    .await
+                    .unwrap()
+                    .status(),
+                200
+            );
+        }
+    }
+}

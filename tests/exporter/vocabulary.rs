@@ -14,9 +14,6 @@ const TARGET: [&str; 2] = ["job", "instance"];
 /// Metrics that Prometheus makes for every target.
 const PROMETHEUS: [&str; 3] = ["up", "scrape_duration_seconds", "scrape_samples_scraped"];
 
-/// Metrics of section 5 of the specification that come with sharding.
-const PLANNED: [&str; 2] = ["greenapi_exporter_shard_ordinal", "greenapi_exporter_shard_total"];
-
 /// The names of all series, each with its labels.
 fn known() -> BTreeMap<String, BTreeSet<String>> {
     let mut known = BTreeMap::new();
@@ -24,7 +21,7 @@ fn known() -> BTreeMap<String, BTreeSet<String>> {
         let labels = labels.iter().chain(&TARGET).map(|label| (*label).to_owned());
         known.insert(name.to_owned(), labels.collect());
     };
-    for name in PROMETHEUS.iter().chain(&PLANNED) {
+    for name in PROMETHEUS {
         add(name, &[]);
     }
     for family in &*FAMILIES {

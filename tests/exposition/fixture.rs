@@ -207,6 +207,8 @@ fn exporter() -> Exporter {
         config_last_reload_success: after_start(1_125),
         ledger_entries: 3,
         ledger_errors: 1,
+        shard_ordinal: 2,
+        shard_total: 3,
         http_requests: vec![
             HttpRequests {
                 handler: "/metrics",

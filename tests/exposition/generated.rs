@@ -126,6 +126,8 @@ fn exporter() -> impl Strategy<Value = Exporter> {
                 config_last_reload_success: success,
                 ledger_entries,
                 ledger_errors,
+                shard_ordinal: 0,
+                shard_total: 1,
                 http_requests: requests
                     .into_iter()
                     .map(|((handler, code), count)| HttpRequests { handler, code, count })

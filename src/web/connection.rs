@@ -1,0 +1,302 @@
+//! One connection: its handshake, then its requests, neither of which may take forever.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::debug;
+
+use super::Body;
+use super::requests::Requests;
+use super::settings::H2;
+
+/// Prepares the socket of a new connection.
+pub(super) fn prepare(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "cannot switch off Nagle's algorithm");
+    }
+    // A client whose machine is gone without a word would otherwise be waited for while its request is answered.
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10));
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive) {
+        debug!(%error, "cannot switch on keep-alive probes");
+    }
+}
+
+/// Agrees on keys with the client, who may not take long. `None` where it comes to nothing.
+pub(super) async fn handshake(stream: TcpStream, config: Arc<ServerConfig>) -> Option<TlsStream<TcpStream>> {
+    let handshake = async {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
+            let mut stream = stream;
+            // What is left unread when a connection is closed can take the answer with it.
+            _ = stream.read(&mut [0; 4096]).await?;
+            stream.write_all(SPEAK_TLS).await?;
+            return Err(io::Error::other("the client speaks HTTP without TLS"));
+        }
+        TlsAcceptor::from(config).accept(stream).await
+    };
+    match timeout(HANDSHAKE_TIMEOUT, handshake).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            debug!(%error, "TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            debug!(timeout = ?HANDSHAKE_TIMEOUT, "TLS handshake took too long");
+            None
+        }
+    }
+}
+
+/// Serves `handler` on a connection over TLS, by the protocol that was agreed on.
+pub(super) fn serve_tls<H, F>(stream: TlsStream<TcpStream>, handler: H, connections: &Connections)
+where
+    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    if stream.get_ref().1.alpn_protocol() == Some(H2) {
+        serve_http2(stream, handler, connections);
+    } else {
+        serve_http1(stream, handler, connections);
+    }
+}
+
+/// Serves `handler` on a connection by HTTP/1.1 or 1.0.
+pub(super) fn serve_http1<S, H, F>(stream: S, handler: H, connections: &Connections)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let requests = Arc::new(Requests::default());
+    let connection = http1::Builder::new()
+        // A slow head is an idle connection, and that is watched here.
+        .header_read_timeout(None)
+        .max_buf_size(MAX_HEADER_BYTES.into())
+        .half_close(false)
+        .serve_connection(TokioIo::new(stream), service(handler, &requests));
+    run(connection, requests, connections);
+}
+
+fn serve_http2<S, H, F>(stream: S, handler: H, connections: &Connections)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let requests = Arc::new(Requests::default());
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_BYTES.into())
+        .serve_connection(TokioIo::new(stream), service(handler, &requests));
+    run(connection, requests, connections);
+}
+
+fn service<H, F>(
+    handler: H,
+    requests: &Arc<Requests>,
+) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + use<H, F>
+where
+    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let requests = requests.clone();
+    service_fn(move |request| {
+        let under_way = requests.clone().begin();
+        let answer = handler(request);
+        async move {
+            let answer = answer.await;
+            drop(under_way);
+            Ok(answer)
+        }
+    })
+}
+
+/// Runs a connection in a task of its own, until it ends or is idle for too long.
+fn run<C>(connection: C, requests: Arc<Requests>, connections: &Connections)
+where
+    C: GracefulConnection<Error = hyper::Error> + Send + 'static,
+{
+    let connection = connections.graceful.watch(connection);
+    let mut stopping = connections.stopping.subscribe();
+    tokio::spawn(async move {
+        let stopped = async {
+            // A client that doesn't say goodbye is not waited for.
+            _ = stopping.wait_for(|stopping| *stopping).await.is_ok();
+            requests.idle(FAREWELL).await;
+        };
+        tokio::select! {
+            outcome = connection => {
+                if let Err(error) = outcome {
+                    debug!(%error, "connection broke off");
+                }
+            }
+            () = requests.idle(IDLE_TIMEOUT) => debug!(timeout = ?IDLE_TIMEOUT, "closed an idle connection"),
+            () = stopped => debug!("closed a connection on stopping"),
+        }
+    });
+}
+
+/// The connections that are served.
+#[derive(Default)]
+pub(super) struct Connections {
+    graceful: GracefulShutdown,
+    stopping: watch::Sender<bool>,
+}
+
+impl Connections {
+    /// Completes once the answers under way are sent.
+    pub(super) async fn shutdown(self) {
+        self.stopping.send_replace(true);
+        self.graceful.shutdown().await;
+    }
+}
+
+/// What a client gets that speaks HTTP where TLS is spoken.
+const SPEAK_TLS: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 35\r\n\
+    Connection: close\r\n\r\nTLS is spoken here: ask by https://\n";
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take until its next request is complete and until its answer is taken: longer than the usual
+/// scrape interval of a minute, so that a scraper keeps its connection.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long an answer may take to be taken once the server stops.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// The longest request head that is read.
+const MAX_HEADER_BYTES: u16 = 16 * 1024;
+
+/// How many requests a client may make at once over one connection.
+const MAX_STREAMS: u32 = 100;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+    use tokio::time::Instant;
+
+    use super::super::full;
+    use super::*;
+
+    /// A connection by which 1 MiB is answered to every request, and what watches it.
+    fn connection(serve: fn(DuplexStream, &Connections)) -> (DuplexStream, Connections) {
+        let (client, server) = tokio::io::duplex(1024);
+        let connections = Connections::default();
+        serve(server, &connections);
+        (client, connections)
+    }
+
+    async fn answer(_: Request<Incoming>) -> Response<Body> {
+        Response::new(full(vec![b'a'; 1024 * 1024]))
+    }
+
+    fn http1(stream: DuplexStream, connections: &Connections) {
+        serve_http1(stream, answer, connections);
+    }
+
+    fn http2(stream: DuplexStream, connections: &Connections) {
+        serve_http2(stream, answer, connections);
+    }
+
+    /// How many seconds it takes until the client is given up who sends `pieces`, one every 10 seconds, and doesn't read.
+    async fn seconds_until_closed((mut client, connections): (DuplexStream, Connections), pieces: &[&[u8]]) -> u64 {
+        let start = Instant::now();
+        for piece in pieces {
+            if client.write_all(piece).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+        while connections.graceful.count() > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        start.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_keep_a_connection_for_nothing_are_given_up() {
+        const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let check = async |serve: fn(DuplexStream, &Connections), pieces: &[&[u8]], expected: u64| {
+            let seconds = seconds_until_closed(connection(serve), pieces).await;
+            assert!((expected..=expected + 1).contains(&seconds), "{seconds} s {pieces:?}");
+        };
+        // Nothing is sent at all; a head never ends; the answer isn't read.
+        check(http1, &[], 75).await;
+        check(http1, &[&b"G"[..]; 20], 80).await;
+        check(http1, &[REQUEST], 75).await;
+        check(http2, &[], 75).await;
+        // Pings are not answered either.
+        check(http2, &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"], 40).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scraper_keeps_its_connection_from_minute_to_minute() {
+        let (mut client, _connections) = connection(|stream, connections| {
+            serve_http1(stream, async |_| Response::new(full("a")), connections);
+        });
+        for _ in 0..10 {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            let mut status = [0; 15];
+            client.read_exact(&mut status).await.unwrap();
+            assert_eq!(&status, b"HTTP/1.1 200 OK");
+            let mut rest = [0; 1024];
+            let length = client.read(&mut rest).await.unwrap();
+            assert!(rest[..length].ends_with(b"\r\n\r\na"));
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_may_be_under_way_for_long() {
+        let (mut client, _connections) = connection(|stream, connections| {
+            let slow = async |_| {
+                tokio::time::sleep(Duration::from_mins(9)).await;
+                Response::new(full("a"))
+            };
+            serve_http1(stream, slow, connections);
+        });
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut status = [0; 15];
+        client.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200 OK");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_say_goodbye_is_not_waited_for() {
+        const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let check = async |serve: fn(DuplexStream, &Connections), sent: &[u8], before: u64, expected: u64| {
+            let (mut client, connections) = connection(serve);
+            client.write_all(sent).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(before)).await;
+            let start = Instant::now();
+            connections.shutdown().await;
+            assert_eq!(start.elapsed().as_secs(), expected, "{sent:?} {before} s before");
+        };
+        check(http1, b"", 1, 0).await;
+        check(http1, REQUEST, 1, 9).await;
+        check(http2, PREFACE, 1, 9).await;
+        check(http2, PREFACE, 20, 0).await;
+    }
+}

@@ -1,0 +1,128 @@
+//! The web configuration file while it is served from: read again when it changes, and asked about every request.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Request, Response, StatusCode};
+use rustls::ServerConfig;
+use tokio::time::Instant;
+use tracing::{error, info};
+
+use super::rate_limit::Admitted;
+use super::settings::Settings;
+use super::users::Credentials;
+use super::watched::Watched;
+use super::{Body, full};
+use crate::config::ConfigError;
+
+/// How the exporter is served and to whom, as a file says that may change meanwhile.
+///
+/// The file and those it names are looked at before every connection and every request, which takes microseconds, and
+/// read when one of them is another than before. A change that can't be used is logged, and what was good stays.
+pub struct WebConfig {
+    path: PathBuf,
+    state: Mutex<State>,
+    admitted: Mutex<Admitted>,
+}
+
+struct State {
+    settings: Arc<Settings>,
+    files: Watched,
+}
+
+impl WebConfig {
+    /// Reads the file at `path` and those it names. An error holds everything that is wrong with them.
+    pub fn open(path: &Path) -> Result<Self, ConfigError> {
+        let mut files = Watched::default();
+        let settings = Arc::new(Settings::read(path, &mut files)?);
+        Ok(Self {
+            path: path.to_owned(),
+            state: Mutex::new(State { settings, files }),
+            admitted: Mutex::default(),
+        })
+    }
+
+    /// Whether it is served by TLS. That doesn't change while it is served.
+    pub fn is_tls(&self) -> bool {
+        self.lock().settings.tls.is_some()
+    }
+
+    /// What the next connection is served with; `None` in the clear.
+    pub(super) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.current().tls.clone()
+    }
+
+    /// The answer of `handler`, if the client may have it.
+    pub(super) async fn answer<B, F: Future<Output = Response<Body>>>(
+        &self,
+        request: Request<B>,
+        handler: impl Fn(Request<B>) -> F,
+    ) -> Response<Body> {
+        let settings = self.current();
+        let mut answer = if !self.is_within_limit(&settings) {
+            refusal(StatusCode::TOO_MANY_REQUESTS, "too many requests\n")
+        } else if is_admitted(&settings, &request).await {
+            handler(request).await
+        } else {
+            let mut answer = refusal(StatusCode::UNAUTHORIZED, "a user and a password are needed\n");
+            let challenge = HeaderValue::from_static("Basic realm=\"greenapi-exporter\", charset=\"UTF-8\"");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            answer
+        };
+        for (name, value) in &settings.headers {
+            answer.headers_mut().insert(name, value.clone());
+        }
+        answer
+    }
+
+    /// The settings as of now.
+    fn current(&self) -> Arc<Settings> {
+        let mut state = self.lock();
+        if state.files.changed() {
+            let mut files = Watched::default();
+            let read = Settings::read(&self.path, &mut files);
+            // Whatever came of it, it is not read again before the next change.
+            state.files = files;
+            match read {
+                Ok(settings) if settings.tls.is_some() != state.settings.tls.is_some() => error!(
+                    path = %self.path.display(),
+                    "the web configuration has changed and is not used: TLS is switched on or off only by a restart"
+                ),
+                Ok(settings) => {
+                    state.settings = Arc::new(settings);
+                    info!(path = %self.path.display(), "the web configuration has changed and is used");
+                }
+                Err(problems) => error!(%problems, "the web configuration has changed and is not used"),
+            }
+        }
+        state.settings.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_within_limit(&self, settings: &Settings) -> bool {
+        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        settings
+            .rate_limit
+            .is_none_or(|limit| admitted.admit(&limit, Instant::now()))
+    }
+}
+
+async fn is_admitted<B>(settings: &Settings, request: &Request<B>) -> bool {
+    let header = request.headers().get(AUTHORIZATION);
+    let credentials = || header.and_then(|header| Credentials::read(header.as_bytes()));
+    settings.users.is_empty()
+        || match credentials() {
+            Some(credentials) => settings.users.admit(credentials).await,
+            None => false,
+        }
+}
+
+fn refusal(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut answer = Response::new(full(text));
+    *answer.status_mut() = status;
+    answer
+}

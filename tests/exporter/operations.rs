@@ -1,0 +1,370 @@
+//! What operators do to a running exporter: reload it, shard it, discover its instances, look into a probe.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::io::Read;
+use std::os::unix::net::UnixDatagram;
+
+use greenapi_exporter::simulator::{Behaviour, Method, Simulator};
+use reqwest::Method as Verb;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::{Exporter, config, id, series, simulate, value};
+
+fn gauge(page: &str, name: &str, index: u64) -> Option<f64> {
+    value(page, &format!("{name}{{id_instance=\"{}\"}}", id(index)))
+}
+
+/// A configuration of the instances of `simulator` whose indices are among `indices`.
+fn config_of(simulator: &Simulator, url: &str, indices: &[u64]) -> String {
+    let mut yaml = format!("defaults:\n  api_url: {url}\n  min_interval: 0s\ninstances:\n");
+    for (index, login) in (0..)
+        .zip(simulator.logins())
+        .filter(|(index, _)| indices.contains(index))
+    {
+        assert_eq!(login.id, id(index));
+        writeln!(yaml, "  - id_instance: {}\n    api_token: {}", login.id, login.token).unwrap();
+    }
+    yaml
+}
+
+async fn reload(exporter: &Exporter, verb: Verb) -> (u16, String) {
+    let answer = exporter.send(verb, "/-/reload", &[]).await;
+    (answer.status, answer.text)
+}
+
+#[tokio::test]
+async fn a_reload_keeps_what_stays_drops_what_is_gone_and_adds_what_is_new() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy; 3]);
+    let exporter = Exporter::start(&config_of(&simulator, &url, &[0, 1]), &[]).await;
+    exporter.metrics().await;
+    let fetches = |page: &str| {
+        value(
+            page,
+            &format!("greenapi_fetches_total{{id_instance=\"{}\",result=\"ok\"}}", id(0)),
+        )
+    };
+    exporter.configure(&config_of(&simulator, &url, &[0, 2]).replace("min_interval: 0s", "window: 36h"));
+    assert_eq!(reload(&exporter, Verb::POST).await, (200, "reloaded\n".to_owned()));
+    let page = exporter.metrics().await;
+    assert_eq!(fetches(&page), Some(2.0), "the counters of the one that stays go on");
+    assert_eq!(gauge(&page, "greenapi_journal_window_seconds", 0), Some(36.0 * 3600.0));
+    assert_eq!(series(&page, "greenapi_up").len(), 2);
+    assert!(
+        !page.contains(&id(1).to_string()),
+        "the series of the one that is gone are gone"
+    );
+    assert_eq!(gauge(&page, "greenapi_up", 2), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_reload_by_signal_reads_secrets_again() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let folder = TempDir::new().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "mistaken").unwrap();
+    let config = format!(
+        "instances:\n  - id_instance: {}\n    api_url: {url}\n    api_token_file: {}\n",
+        id(0),
+        token.display()
+    );
+    let mut exporter = Exporter::start(&config, &[]).await;
+    let page = exporter.metrics().await;
+    assert_eq!(gauge(&page, "greenapi_up", 0), Some(0.0));
+    std::fs::write(&token, &*simulator.logins()[0].token).unwrap();
+    exporter.signal("-HUP");
+    exporter.logged("reloaded the configuration").await;
+    assert_eq!(gauge(&exporter.metrics().await, "greenapi_up", 0), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_reload_ends_the_wait_after_a_refusal() {
+    let (simulator, url) = simulate(&[Behaviour::Forbidden]);
+    let exporter = Exporter::start(&config_of(&simulator, &url, &[0]), &[]).await;
+    assert_eq!(gauge(&exporter.metrics().await, "greenapi_forbidden", 0), Some(1.0));
+    simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
+    assert_eq!(reload(&exporter, Verb::PUT).await.0, 200);
+    // The API takes one request a second, whatever the wait.
+    let up = async {
+        while gauge(&exporter.metrics().await, "greenapi_up", 0) != Some(1.0) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), up)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_broken_configuration_leaves_the_present_one_and_says_why() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let exporter = Exporter::start(&config_of(&simulator, &url, &[0]), &[]).await;
+    let good = exporter.get("/config").await.text;
+    exporter
+        .configure("instances:\n  - id_instance: x\n    api_token: d75b3a66374942c5b3c019c698abc2067e151558acbb41\n");
+    let (status, text) = reload(&exporter, Verb::POST).await;
+    assert_eq!(status, 500);
+    assert!(
+        text.contains("instances[0].id_instance") && !text.contains("d75b3a66"),
+        "{text}"
+    );
+    assert_eq!(exporter.get("/config").await.text, good);
+    let page = exporter.metrics().await;
+    assert_eq!(gauge(&page, "greenapi_up", 0), Some(1.0));
+    assert_eq!(
+        value(&page, "greenapi_exporter_config_last_reload_successful"),
+        Some(0.0)
+    );
+    exporter.configure(&config_of(&simulator, &url, &[0]));
+    assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+    let page = exporter.metrics().await;
+    assert_eq!(
+        value(&page, "greenapi_exporter_config_last_reload_successful"),
+        Some(1.0)
+    );
+}
+
+#[tokio::test]
+async fn only_post_and_put_reload() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let exporter = Exporter::start(&config_of(&simulator, &url, &[0]), &[]).await;
+    for verb in [Verb::GET, Verb::HEAD, Verb::DELETE] {
+        let answer = exporter.send(verb.clone(), "/-/reload", &[]).await;
+        assert_eq!(
+            (answer.status, &answer.headers["allow"]),
+            (405, &"POST, PUT".parse().unwrap()),
+            "{verb}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn reloads_under_continuous_scraping_lose_no_scrape() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy; 4]);
+    let configs = [
+        config_of(&simulator, &url, &[0, 1, 2]),
+        config_of(&simulator, &url, &[0, 1, 3]),
+    ];
+    let exporter = Exporter::start(&configs[0], &[]).await;
+    let scraping = async {
+        for _ in 0..200 {
+            let page = exporter.metrics().await;
+            let up = series(&page, "greenapi_up");
+            assert_eq!(up.len(), 3, "{up:?}");
+            assert!(up.iter().all(|line| line.ends_with(" 1")), "{up:?}");
+        }
+    };
+    let reloading = async {
+        for config in configs.iter().cycle().skip(1).take(20) {
+            exporter.configure(config);
+            let (one, other) = tokio::join!(reload(&exporter, Verb::POST), reload(&exporter, Verb::PUT));
+            assert_eq!((one.0, other.0), (200, 200));
+        }
+    };
+    tokio::join!(scraping, reloading);
+}
+
+#[tokio::test]
+async fn counters_survive_a_reload_and_those_of_removed_instances_begin_anew() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy; 2]);
+    let storage = TempDir::new().unwrap();
+    let flags = ["--storage.path", storage.path().to_str().unwrap()];
+    let exporter = Exporter::start(&config_of(&simulator, &url, &[0, 1]), &flags).await;
+    exporter.metrics().await;
+    let entries = async || value(&exporter.metrics().await, "greenapi_exporter_ledger_entries").unwrap();
+    let before = entries().await;
+    exporter.configure(&config_of(&simulator, &url, &[0]));
+    assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+    let after = entries().await;
+    assert!(0.0 < after && after < before, "{after} of {before}");
+}
+
+#[tokio::test]
+async fn a_probe_with_debug_shows_its_log_its_metrics_and_its_configuration() {
+    let (simulator, url) = simulate(&[Behaviour::Forbidden, Behaviour::Healthy]);
+    let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
+    let page = exporter.get(&format!("/probe?target={}&debug=true", id(0))).await.text;
+    let (log, rest) = page.split_once("Metrics that would have been returned:").unwrap();
+    assert!(log.contains("level=DEBUG") && log.contains("result=forbidden"), "{log}");
+    assert!(!log.contains(&id(1).to_string()), "{log}");
+    let (metrics, configuration) = rest.split_once("Configuration:").unwrap();
+    assert_eq!(gauge(metrics, "greenapi_forbidden", 0), Some(1.0));
+    assert!(configuration.contains("api_token: <secret>"), "{configuration}");
+    assert!(!page.contains(&*simulator.logins()[0].token));
+    // The log is that of this probe alone.
+    let again = exporter.get(&format!("/probe?target={}&debug=true", id(0))).await.text;
+    assert!(again.contains("served the latest result again"), "{again}");
+}
+
+#[tokio::test]
+async fn shards_partition_a_thousand_instances() {
+    let (simulator, url) = simulate(&vec![Behaviour::Empty; 1000]);
+    let config = config(&simulator, &url, "");
+    let mut seen = BTreeSet::new();
+    for ordinal in ["greenapi-exporter-0", "1", "greenapi-exporter-2"] {
+        let flags = ["--shard.ordinal", ordinal, "--shard.total", "3"];
+        let exporter = Exporter::start(&config, &flags).await;
+        let groups: Value = serde_json::from_str(&exporter.get("/sd").await.text).unwrap();
+        let groups = groups.as_array().unwrap();
+        assert!((200..=466).contains(&groups.len()), "{}", groups.len());
+        for group in groups {
+            let id = group["labels"]["__meta_greenapi_id_instance"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            assert_eq!(group["targets"][0], id);
+            assert!(seen.insert(id.clone()), "{id} is on two shards");
+        }
+        let page = exporter.metrics().await;
+        assert_eq!(value(&page, "greenapi_exporter_shard_total"), Some(3.0));
+        assert_eq!(series(&page, "greenapi_up").len(), groups.len());
+    }
+    assert_eq!(seen.len(), 1000);
+}
+
+#[tokio::test]
+async fn a_replica_beyond_the_total_is_refused() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let file = crate::harness::TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    let arguments = [
+        "--config.file",
+        file.path(),
+        "--shard.ordinal",
+        "3",
+        "--shard.total",
+        "3",
+    ];
+    let finished = crate::harness::run(&mut crate::harness::binary(&arguments)).await;
+    assert_eq!(finished.code, Some(1));
+    assert!(
+        finished.stderr.contains("there is no replica `3` of 3"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[tokio::test]
+async fn scrapes_beyond_the_limit_are_refused_while_others_are_under_way() {
+    let (simulator, url) = simulate(&[Behaviour::Held]);
+    let exporter = Exporter::start(&config(&simulator, &url, ""), &["--web.max-requests", "1"]).await;
+    let refused = async {
+        simulator.arrived(id(0), Method::GetOutgoingStatuses, 1).await.unwrap();
+        assert_eq!(exporter.get("/metrics").await.status, 503);
+        assert_eq!(exporter.get("/-/healthy").await.status, 200);
+        simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
+    };
+    let (page, ()) = tokio::join!(exporter.metrics(), refused);
+    assert_eq!(gauge(&page, "greenapi_up", 0), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_page_is_compressed_as_the_scraper_asks() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 1h"), &[]).await;
+    exporter.metrics().await;
+    let compressed = async |encoding: &str| {
+        let request = reqwest::Client::new().get(format!("{}/probe?target={}", exporter.url, id(0)));
+        let answer = request.header("Accept-Encoding", encoding).send().await.unwrap();
+        assert_eq!(answer.headers()["content-encoding"], encoding);
+        answer.bytes().await.unwrap()
+    };
+    let mut unpacked = String::new();
+    let plain = exporter.get(&format!("/probe?target={}", id(0))).await.text;
+    flate2::read::GzDecoder::new(&*compressed("gzip").await)
+        .read_to_string(&mut unpacked)
+        .unwrap();
+    assert_eq!(unpacked, plain);
+    assert_eq!(zstd::decode_all(&*compressed("zstd").await).unwrap(), plain.as_bytes());
+}
+
+#[tokio::test]
+async fn a_head_is_answered_without_a_body() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
+    for path in ["/metrics", "/", "/config", "/sd", "/-/healthy", "/-/ready"] {
+        let answer = exporter.head(path, &[]).await;
+        assert_eq!((answer.status, &*answer.text), (200, ""), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn systemd_is_told_when_it_is_ready_reloading_and_stopping() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(crate::harness::PATIENCE)).unwrap();
+    let file = crate::harness::TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    let assignment = format!("NOTIFY_SOCKET={}", path.display());
+    let arguments = [&*assignment, env!("CARGO_BIN_EXE_greenapi-exporter"), "serve"];
+    let mut exporter = Exporter::start_as("env", &arguments, &["--config.file", file.path()]).await;
+    exporter.signal("-HUP");
+    exporter.logged("reloaded the configuration").await;
+    assert_eq!(exporter.stop().await.code, Some(0));
+    let mut said = Vec::new();
+    let mut buffer = [0; 128];
+    for _ in 0..4 {
+        let length = socket.recv(&mut buffer).unwrap();
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        said.push(text.lines().next().unwrap().to_owned());
+    }
+    assert_eq!(said, ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]);
+}
+
+#[tokio::test]
+async fn sockets_of_systemd_are_taken_over() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let file = crate::harness::TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    // Like systemd: the socket is descriptor 3, and the environment says so to this process alone.
+    let script = "import os, socket, sys\n\
+        listener = socket.create_server(('127.0.0.1', 0))\n\
+        os.dup2(listener.fileno(), 3)\n\
+        os.set_inheritable(3, True)\n\
+        os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n\
+        os.execv(sys.argv[1], sys.argv[1:])";
+    let arguments = ["-c", script, env!("CARGO_BIN_EXE_greenapi-exporter"), "serve"];
+    let flags = ["--config.file", file.path(), "--web.systemd-socket"];
+    let exporter = Exporter::start_as("/usr/bin/python3", &arguments, &flags).await;
+    assert_eq!(gauge(&exporter.metrics().await, "greenapi_up", 0), Some(1.0));
+    let without = crate::harness::binary(&["--config.file", file.path(), "--web.systemd-socket"])
+        .output()
+        .await
+        .unwrap();
+    let stderr = String::from_utf8(without.stderr).unwrap();
+    assert!(stderr.contains("systemd has passed no socket"), "{stderr}");
+}
+
+#[tokio::test]
+async fn ten_thousand_idle_connections_leave_it_answering() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let file = crate::harness::TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    let arguments = [
+        "-c",
+        "ulimit -n 12000; exec \"$@\"",
+        "sh",
+        env!("CARGO_BIN_EXE_greenapi-exporter"),
+        "serve",
+    ];
+    let exporter = Exporter::start_as("sh", &arguments, &["--config.file", file.path()]).await;
+    // A process of its own, since this one may not open so many files.
+    let script = "import socket, sys, urllib.request\n\
+        host, port = sys.argv[1].split(':')\n\
+        idle = [socket.create_connection((host, int(port))) for _ in range(10000)]\n\
+        print(urllib.request.urlopen(f'http://{sys.argv[1]}/-/healthy').status, len(idle))";
+    let address = exporter.url.strip_prefix("http://").unwrap();
+    let mut clients = tokio::process::Command::new("sh");
+    clients.args([
+        "-c",
+        "ulimit -n 12000; exec \"$@\"",
+        "sh",
+        "/usr/bin/python3",
+        "-c",
+        script,
+        address,
+    ]);
+    let output = clients.output().await.unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "200 10000\n", "{stderr}");
+    assert_eq!(gauge(&exporter.metrics().await, "greenapi_up", 0), Some(1.0));
+}
