@@ -107,7 +107,10 @@ fn links_within_the_repository_lead_somewhere() {
         for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             let path = link.split('#').next().unwrap();
             let is_local = !path.is_empty() && !path.contains("://");
-            assert!(!is_local || root.join(document).with_file_name(path).exists(), "{document} links to {link}");
+            assert!(
+                !is_local || root.join(document).with_file_name(path).exists(),
+                "{document} links to {link}"
+            );
         }
     }
 }
