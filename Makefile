@@ -1,4 +1,5 @@
-# What people type. Everything here works on a fresh machine with Rust; `make test` installs what else it needs.
+# What people type. Everything here works on a fresh machine with Rust; `make test` installs what else it needs, and
+# `make lint` builds two linters with Go.
 
 .PHONY: run test test-programs soak lint bench generate packages test-packages test-image
 
@@ -18,13 +19,19 @@ test-programs:
 soak:
 	KILLS=1000 cargo test --locked --test exporter durability::no_status
 
-# Checks what no test checks: form, lints, documentation, licences and origin of the dependencies.
-lint:
+# Checks what no test checks: form, lints, documentation, licences and origin of the dependencies, rules and dashboards.
+lint: target/lint/pint target/lint/dashboard-linter
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
 	cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --version 0.20.2
 	cargo deny --locked check bans licenses sources
+	target/lint/pint --offline --config deploy/prometheus/.pint.hcl lint --min-severity info --fail-on info deploy/prometheus/rules
+	for dashboard in dashboards/*.json; do target/lint/dashboard-linter lint --strict $$dashboard || exit 1; done
+
+# Linters of others, in the versions that their go.mod pins.
+target/lint/%: tests/lint/%/go.mod
+	go -C tests/lint/$* build -buildvcs=false -o $(CURDIR)/$@ tool
 
 # Prints the figures of docs and README.
 bench:

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -232,10 +233,10 @@ pub struct Web {
     )]
     pub max_requests: u16,
     /// Serve on the sockets that systemd holds, in place of --web.listen-address
-    #[arg(long = "web.systemd-socket", env = "GREENAPI_EXPORTER_WEB_SYSTEMD_SOCKET")]
+    #[arg(long = "web.systemd-socket", env = "GREENAPI_EXPORTER_WEB_SYSTEMD_SOCKET", value_parser = BoolishValueParser::new())]
     pub systemd_socket: bool,
     /// Show in OpenMetrics since when counters count, as series of their own; for a Prometheus that makes use of them
-    #[arg(long = "web.openmetrics-created", env = "GREENAPI_EXPORTER_WEB_OPENMETRICS_CREATED")]
+    #[arg(long = "web.openmetrics-created", env = "GREENAPI_EXPORTER_WEB_OPENMETRICS_CREATED", value_parser = BoolishValueParser::new())]
     pub openmetrics_created: bool,
     /// Time taken off the scraper's time-out, so that the answer arrives before it
     #[arg(

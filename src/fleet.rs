@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -98,9 +99,10 @@ impl Fleet {
             target.start(deadline);
         }
         let mut instances = Vec::with_capacity(present.targets.len());
+        let landing = before_settling(deadline);
         // All requests are under way by themselves; to wait for one after the other takes as long as the longest.
         for target in present.targets.values() {
-            instances.push(target.landed(deadline).await);
+            instances.push(target.landed(landing).await);
         }
         self.books.settle(deadline).await;
         let landed = present.targets.values().zip(instances);
@@ -111,7 +113,7 @@ impl Fleet {
     pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<Arc<snapshot::Instance>> {
         let target = self.discovered(deadline).await.find(target)?;
         target.start(deadline);
-        let instance = target.landed(deadline).await;
+        let instance = target.landed(before_settling(deadline)).await;
         self.books.settle(deadline).await;
         Some(target.counted(instance))
     }
@@ -210,6 +212,15 @@ impl Present {
         by_id.or_else(by_name).cloned()
     }
 }
+
+/// Until when answers are waited for, so that those that came are settled before `deadline` though one is still missing.
+fn before_settling(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline - (left / 10).min(LONGEST_SETTLING)
+}
+
+/// What a write to the disk takes at most on most days.
+const LONGEST_SETTLING: Duration = Duration::from_millis(250);
 
 fn api(config: &Config, books: &Arc<Books>, clock: &Clock) -> Result<Arc<Api>, reqwest::Error> {
     let connections = config.max_concurrent_requests;

@@ -17,6 +17,9 @@ use tokio::task::JoinHandle;
 /// Longer than anything here takes; a test that waits so long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How often programs of others are asked for what they don't tell by themselves.
+pub(crate) const POLLING: Duration = Duration::from_millis(50);
+
 /// The id of the `index`th simulated instance.
 pub(crate) fn id(index: u64) -> InstanceId {
     InstanceId::from(1_101_000_001 + index)
@@ -312,4 +315,53 @@ pub(crate) fn series<'a>(page: &'a str, family: &str) -> Vec<&'a str> {
             .is_some_and(|rest| rest.starts_with(['{', ' ']))
     };
     page.lines().filter(of_family).collect()
+}
+
+/// A program of others, such as Prometheus, that serves until this is dropped.
+pub(crate) struct Daemon {
+    _child: Child,
+}
+
+impl Daemon {
+    /// Runs `command` until it says `ready` on its standard error.
+    pub(crate) async fn start(mut command: Command, ready: &str) -> Self {
+        let program = command.as_std().get_program().to_string_lossy().into_owned();
+        let spawned = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = spawned.unwrap_or_else(|_| panic!("{program} is missing: run `make test-programs`"));
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        let started = async {
+            while !said.contains(ready) {
+                let line = lines.next_line().await.unwrap();
+                said += &line.unwrap_or_else(|| panic!("{program} has ended:\n{said}"));
+                said.push('\n');
+            }
+        };
+        tokio::time::timeout(PATIENCE, started).await.unwrap();
+        // What it says from now on is read and dropped, so that it never waits for a reader.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { _child: child }
+    }
+}
+
+/// An address for a program that can't tell which port it took: one that was free a moment ago.
+pub(crate) fn free_address() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// The text of a file of the repository.
+pub(crate) fn repository_file(path: &str) -> String {
+    let path = repository_path(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Where a file of the repository is.
+pub(crate) fn repository_path(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }

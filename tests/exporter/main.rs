@@ -7,8 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod alerting;
 mod certificates;
 mod commands;
+mod dashboards;
 mod documents;
 mod durability;
 mod fetching;
@@ -17,8 +19,10 @@ mod healthcheck;
 mod memory;
 mod operations;
 mod prometheus;
+mod rules;
 mod scraping;
 mod secrets;
 mod securing;
 mod serving;
+mod vocabulary;
 mod web_config;

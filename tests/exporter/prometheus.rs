@@ -1,22 +1,27 @@
 //! A real Prometheus scrapes the exporter.
 
-use std::process::Stdio;
-
 use greenapi_exporter::clock::unix_seconds;
 use greenapi_exporter::journal::StatusMessage;
 use greenapi_exporter::simulator::{Behaviour, Method, SimStatus};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
-use crate::harness::{Exporter, PATIENCE, TempFile, binary, config, id, run, simulate};
+use crate::harness::{Daemon, Exporter, PATIENCE, POLLING, TempFile, binary, config, free_address, id, run, simulate};
 
 /// A running Prometheus.
 pub(crate) struct Prometheus {
-    _child: Child,
-    _folder: TempDir,
+    _process: Daemon,
+    folder: TempDir,
     url: String,
+}
+
+/// A configuration that scrapes `target` every second, with `more` lines about how.
+pub(crate) fn scraping(target: &str, more: &str) -> String {
+    format!(
+        "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
+         scrape_configs:\n  - job_name: greenapi\n    static_configs:\n      - targets: ['{target}']\n{more}"
+    )
 }
 
 impl Prometheus {
@@ -27,61 +32,59 @@ impl Prometheus {
 
     /// The same with its data in `folder`.
     async fn start_on(folder: TempDir, target: &str, more: &str, flags: &[&str]) -> Self {
-        let config = folder.path().join("prometheus.yml");
-        let scrape = format!(
-            "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: greenapi\n    static_configs:\n      - targets: ['{target}']\n{more}"
-        );
-        std::fs::write(&config, scrape).unwrap();
-        // Debian's Prometheus can't tell which port it took, so it is given one that was free a moment ago.
-        let free = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let mut child = Command::new("prometheus")
-            .arg(format!("--config.file={}", config.display()))
+        Self::configured(folder, &scraping(target, more), flags).await
+    }
+
+    /// One with its data and the files that `config` names in `folder`.
+    pub(crate) async fn configured(folder: TempDir, config: &str, flags: &[&str]) -> Self {
+        let path = folder.path().join("prometheus.yml");
+        std::fs::write(&path, config).unwrap();
+        let address = free_address();
+        let mut command = Command::new("prometheus");
+        command
+            .arg(format!("--config.file={}", path.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().display()))
-            .arg(format!("--web.listen-address={free}"))
-            .args(flags)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("prometheus is missing: run `make test-programs`");
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let ready = async {
-            while let Ok(Some(line)) = lines.next_line().await {
-                if line.contains("Server is ready") {
-                    break;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, ready).await.unwrap();
-        // What it says from now on is read and dropped, so that it never waits for a reader.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            .arg(format!("--web.listen-address={address}"))
+            .args(flags);
         Self {
-            _child: child,
-            _folder: folder,
-            url: format!("http://{free}"),
+            _process: Daemon::start(command, "Server is ready").await,
+            folder,
+            url: format!("http://{address}"),
         }
     }
 
-    async fn api(&self, path: &str, query: &[(&str, &str)]) -> Value {
+    /// Loads these rules files, given with their paths beside its configuration, which names them.
+    pub(crate) async fn load_rules(&self, files: impl IntoIterator<Item = (String, String)>) {
+        for (name, text) in files {
+            let path = self.folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let reload = reqwest::Client::new().post(format!("{}/-/reload", self.url));
+        assert!(
+            reload.send().await.unwrap().status().is_success(),
+            "the rules are refused"
+        );
+    }
+
+    pub(crate) async fn api(&self, path: &str, query: &[(&str, &str)]) -> Value {
         let mut url = reqwest::Url::parse(&format!("{}/api/v1/{path}", self.url)).unwrap();
         url.query_pairs_mut().extend_pairs(query);
         let answer = reqwest::get(url).await.unwrap().text().await.unwrap();
         serde_json::from_str(&answer).unwrap()
     }
 
-    /// The result of an instant query once there is any: a scrape makes it come.
+    /// The result of an instant query once there is any: a scrape makes it come, which it tells nobody.
     pub(crate) async fn query(&self, query: &str) -> Vec<Value> {
+        let mut turns = tokio::time::interval(POLLING);
         let result = async {
             loop {
+                turns.tick().await;
                 let answer = self.api("query", &[("query", query)]).await;
                 let result = answer["data"]["result"].as_array().unwrap().clone();
                 if !result.is_empty() {
                     return result;
                 }
-                tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(PATIENCE, result)

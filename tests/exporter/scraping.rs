@@ -58,6 +58,8 @@ async fn a_hung_instance_leaves_the_others_complete_and_the_scrape_under_its_dea
     let result = format!("greenapi_fetch_result{{id_instance=\"{}\",result=\"timeout\"}}", id(20));
     assert_eq!(value(&page, &result), Some(1.0));
     assert!(!series(&page, "greenapi_journal_statuses").is_empty());
+    // What the others answered is counted by now, too.
+    assert!(!series(&page, "greenapi_outgoing_statuses_total").is_empty());
 }
 
 #[tokio::test]
