@@ -1,7 +1,7 @@
 # What people type. Everything here works on a fresh machine with Rust; `make test` installs what else it needs, and
-# `make lint` builds two linters with Go.
+# `make lint` builds linters with Go.
 
-.PHONY: run test test-programs soak lint bench generate packages test-packages test-image
+.PHONY: run test test-programs soak lint lint-deploy bench generate packages test-packages test-image
 
 # Shows the exporter at work on a simulated GREEN-API.
 run:
@@ -20,7 +20,7 @@ soak:
 	KILLS=1000 cargo test --locked --test exporter durability::no_status
 
 # Checks what no test checks: form, lints, documentation, licences and origin of the dependencies, rules and dashboards.
-lint: target/lint/pint target/lint/dashboard-linter
+lint: lint-deploy target/lint/pint target/lint/dashboard-linter
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
@@ -29,18 +29,11 @@ lint: target/lint/pint target/lint/dashboard-linter
 	target/lint/pint --offline --config deploy/prometheus/.pint.hcl lint --min-severity info --fail-on info deploy/prometheus/rules
 	for dashboard in dashboards/*.json; do target/lint/dashboard-linter lint --strict $$dashboard || exit 1; done
 
-# Linters of others, in the versions that their go.mod pins.
-target/lint/%: tests/lint/%/go.mod
-	go -C tests/lint/$* build -buildvcs=false -o $(CURDIR)/$@ tool
-
 # Prints the figures of docs and README.
 bench:
 	cargo bench --locked
 
 # Checks what is deployed: chart, manifests, compose file, unit, workflows.
-lint: lint-deploy
-
-.PHONY: lint-deploy
 lint-deploy: target/lint/actionlint target/lint/compose target/lint/crds target/lint/helm target/lint/kustomize
 	deploy/install-tools lint
 	deploy/lint
