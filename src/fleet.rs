@@ -30,6 +30,8 @@ struct Present {
     config: Config,
     api: Arc<Api>,
     discovery: Option<Arc<Discovery>>,
+    /// The partner account's instances that are among the targets.
+    discovered: Arc<[config::Instance]>,
     targets: Targets,
 }
 
@@ -44,6 +46,7 @@ impl Fleet {
             present: Mutex::new(Arc::new(Present {
                 api: api(&config, &books, &clock)?,
                 discovery: discovery(&config, None),
+                discovered: Arc::default(),
                 targets: Targets::new(),
                 config,
             })),
@@ -51,7 +54,7 @@ impl Fleet {
             shard,
             books,
         };
-        fleet.adopt(&[]);
+        fleet.adopt(Arc::default());
         Ok(fleet)
     }
 
@@ -79,6 +82,7 @@ impl Fleet {
                 config,
                 api,
                 discovery,
+                discovered,
                 targets,
             }
         });
@@ -159,14 +163,18 @@ impl Fleet {
         let Some(discovery) = &present.discovery else {
             return present;
         };
-        self.adopt(&discovery.list(&present.api, deadline).await);
+        let discovered = discovery.list(&present.api, deadline).await;
+        if !Arc::ptr_eq(&discovered, &present.discovered) {
+            self.adopt(discovered);
+        }
         self.present()
     }
 
     /// Collects the listed instances and the `discovered` ones from now on.
-    fn adopt(&self, discovered: &[config::Instance]) {
+    fn adopt(&self, discovered: Arc<[config::Instance]>) {
         self.replace(|present| Present {
-            targets: self.targets(&present.config, discovered, &present.api, &present.targets),
+            targets: self.targets(&present.config, &discovered, &present.api, &present.targets),
+            discovered,
             config: present.config.clone(),
             api: present.api.clone(),
             discovery: present.discovery.clone(),

@@ -1,0 +1,161 @@
+//! The exporter, from bound sockets to the last answer.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use greenapi_exporter::cli::Web;
+use greenapi_exporter::clock::Clock;
+use greenapi_exporter::exposition;
+use greenapi_exporter::fleet::Fleet;
+use greenapi_exporter::pages::{Options, Pages};
+use greenapi_exporter::reload::{Load, Reloader};
+use greenapi_exporter::systemd::Notifier;
+use greenapi_exporter::telemetry::capture::Captures;
+use greenapi_exporter::web::{self, WebConfig};
+use listenfd::ListenFd;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use super::Environment;
+
+/// The exporter, bound to its addresses and not yet serving.
+pub(super) struct Exporter {
+    pages: Arc<Pages>,
+    reloader: Arc<Reloader>,
+    notifier: Notifier,
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    telemetry_path: String,
+    web_config: Option<Arc<WebConfig>>,
+}
+
+impl Exporter {
+    pub(super) fn new(
+        fleet: Fleet,
+        load: Load,
+        web: Web,
+        captures: Captures,
+        environment: Environment,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let web_config = web.web_config_file.as_deref().map(WebConfig::open).transpose()?;
+        let (listeners, addresses) = if web.systemd_socket {
+            from_systemd()?
+        } else {
+            bind(&web.listen_addresses)?
+        };
+        let options = Options {
+            telemetry_path: web.telemetry_path.clone(),
+            timeout_offset: web.timeout_offset,
+            max_requests: web.max_requests.into(),
+            exposition: exposition::Options {
+                openmetrics_created: web.openmetrics_created,
+            },
+        };
+        let fleet = Arc::new(fleet);
+        let notifier = Notifier::new(environment("NOTIFY_SOCKET").as_deref());
+        let reloader = Reloader::new(load, fleet.clone(), notifier.clone(), clock.clone());
+        Ok(Self {
+            pages: Arc::new(Pages::new(fleet, reloader.clone(), captures, options, clock)),
+            reloader,
+            notifier,
+            listeners,
+            addresses,
+            telemetry_path: web.telemetry_path,
+            web_config: web_config.map(Arc::new),
+        })
+    }
+
+    pub(super) async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let reloader = self.reloader.clone();
+        let reloading = tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                // It logs what came of it.
+                _ = reloader.reload().await;
+            }
+        });
+        for address in &self.addresses {
+            info!(%address, path = self.telemetry_path, tls = self.is_tls(), "serving metrics");
+        }
+        self.notifier.ready();
+        let stop = async {
+            stop.await;
+            self.notifier.stopping();
+        };
+        let pages = self.pages;
+        let handler = move |request| pages.clone().answer(request);
+        match self.web_config {
+            None => web::serve(self.listeners, handler, stop).await,
+            Some(web_config) => web::serve_configured(self.listeners, web_config, handler, stop).await,
+        }
+        reloading.abort();
+        info!("stopped");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn is_tls(&self) -> bool {
+        self.web_config.as_ref().is_some_and(|web_config| web_config.is_tls())
+    }
+
+    /// What to look at first.
+    pub(super) fn introduction(&self) -> String {
+        let base = base_url(&self.addresses);
+        let base = if self.is_tls() {
+            base.replacen("http://", "https://", 1)
+        } else {
+            base
+        };
+        let port = self.addresses.first().map_or(0, SocketAddr::port);
+        format!(
+            "A simulated GREEN-API and its exporter are running. Open\n\n  \
+               {base}/  the instances, their state and the reason of it\n  \
+               {base}{path}  the metrics\n\n\
+             or ask\n\n  curl -s {base}{path} | grep greenapi_forbidden\n\n\
+             or let Prometheus scrape it:\n\n  \
+               scrape_configs:\n    - job_name: greenapi\n      static_configs:\n        - targets: [\"localhost:{port}\"]\n\n\
+             Stop it with Ctrl-C.\n",
+            path = self.telemetry_path
+        )
+    }
+}
+
+/// Listens on `addresses`; tells which they are, where the system chose the port.
+pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
+    let bind = |address: &SocketAddr| {
+        let listener = web::bind(*address).with_context(|| format!("cannot listen on `{address}`"))?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    let bound: anyhow::Result<Vec<_>> = addresses.iter().map(bind).collect();
+    Ok(bound?.into_iter().unzip())
+}
+
+/// The sockets that systemd passed on.
+fn from_systemd() -> anyhow::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
+    let mut passed = ListenFd::from_env();
+    let mut bound = (Vec::new(), Vec::new());
+    for index in 0..passed.len() {
+        if let Some(listener) = passed.take_tcp_listener(index)? {
+            listener.set_nonblocking(true)?;
+            bound.1.push(listener.local_addr()?);
+            bound.0.push(TcpListener::from_std(listener)?);
+        }
+    }
+    if bound.0.is_empty() {
+        bail!("systemd has passed no socket\n  hint: --web.systemd-socket is for a service with a socket unit");
+    }
+    Ok(bound)
+}
+
+/// The URL under which people reach the first of `addresses` from this machine.
+pub(super) fn base_url(addresses: &[SocketAddr]) -> String {
+    match addresses.first() {
+        Some(address) if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
+        Some(address) => format!("http://{address}"),
+        None => String::new(),
+    }
+}
