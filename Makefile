@@ -1,5 +1,5 @@
 # What people type. Everything here works on a fresh machine with Rust; `make test` installs what else it needs, and
-# `make lint` builds two linters with Go.
+# `make lint` builds linters with Go.
 
 .PHONY: run test test-programs soak lint bench generate packages test-packages test-image
 
@@ -41,13 +41,10 @@ bench:
 lint: lint-deploy
 
 .PHONY: lint-deploy
+target/lint/crds: tests/lint/crds/main.go
 lint-deploy: target/lint/actionlint target/lint/compose target/lint/crds target/lint/helm target/lint/kustomize
 	deploy/install-tools lint
 	deploy/lint
-
-# Linters of others, in the versions that their go.mod pins.
-target/lint/%: tests/lint/%/go.mod
-	go -C tests/lint/$* build -buildvcs=false -o $(CURDIR)/$@ tool
 
 # Makes anew what is made from one source.
 generate:
