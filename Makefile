@@ -33,14 +33,12 @@ lint: lint-deploy target/lint/pint target/lint/dashboard-linter
 bench:
 	cargo bench --locked
 
+target/lint/crds: tests/lint/crds/main.go
+
 # Checks what is deployed: chart, manifests, compose file, unit, workflows.
 lint-deploy: target/lint/actionlint target/lint/compose target/lint/crds target/lint/helm target/lint/kustomize
 	deploy/install-tools lint
 	deploy/lint
-
-# Linters of others, in the versions that their go.mod pins.
-target/lint/%: tests/lint/%/go.mod
-	go -C tests/lint/$* build -buildvcs=false -o $(CURDIR)/$@ tool
 
 # Makes anew what is made from one source.
 generate:

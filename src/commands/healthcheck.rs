@@ -22,12 +22,9 @@ pub(crate) async fn healthcheck(flags: &Healthcheck) -> anyhow::Result<ExitCode>
         .await
         .map_err(|_| anyhow!("no answer from `{address}` within {HEALTHCHECK_TIMEOUT:?}"))?
         .with_context(|| format!("no answer from `{address}`"))?;
-    // An exporter that asks for a password, or for TLS by an alert (a record of type 21), is alive; no secret is
+    // An exporter that asks for a password (401) or for TLS (400, to a request that is not at fault) is alive; no secret is
     // needed to find that out.
-    let is_alive = matches!(
-        &answer,
-        b"HTTP/1.0 200" | b"HTTP/1.1 200" | b"HTTP/1.0 401" | b"HTTP/1.1 401"
-    ) || answer.starts_with(&[21, 3]);
+    let is_alive = matches!(&answer, b"HTTP/1.1 200" | b"HTTP/1.1 400" | b"HTTP/1.1 401");
     let no_exporter = || anyhow!("`{address}` is served by something else");
     is_alive.then_some(ExitCode::SUCCESS).ok_or_else(no_exporter)
 }
