@@ -33,6 +33,10 @@ lint: lint-deploy target/lint/pint target/lint/dashboard-linter
 bench:
 	cargo bench --locked
 
+# Linters of others, in the versions that their go.mod pins.
+target/lint/%: tests/lint/%/go.mod
+	go -C tests/lint/$* build -buildvcs=false -o $(CURDIR)/$@ tool
+
 target/lint/crds: tests/lint/crds/main.go
 
 # Checks what is deployed: chart, manifests, compose file, unit, workflows.
