@@ -1,7 +1,7 @@
 # What people type. Everything here works on a fresh machine with Rust; `make test` installs what else it needs, and
 # `make lint` builds linters with Go.
 
-.PHONY: run test test-programs soak lint lint-deploy bench generate packages test-packages test-image
+.PHONY: run test test-programs soak fuzz mill lint lint-deploy bench generate packages test-packages test-image
 
 # Shows the exporter at work on a simulated GREEN-API.
 run:
@@ -15,9 +15,34 @@ test: test-programs
 test-programs:
 	tests/install-programs
 
-# Kills the exporter a thousand times and compares its counters with the truth: some minutes.
+# Kills the exporter a thousand times and compares its counters with the truth; then lets everything else befall it for
+# SOAK_SECONDS: some minutes in all.
+SOAK_SECONDS ?= 180
 soak:
 	KILLS=1000 cargo test --locked --test exporter durability::no_status
+	SOAK_SECONDS=$(SOAK_SECONDS) cargo test --locked --test exporter soak:: -- --nocapture
+
+LAWS := accept authorization config exposition fold store web_config
+FUZZ_SECONDS ?= 60
+# Files are made by the million; what is in memory is faster than a disk and doesn't wear out.
+FUZZ_IN := cd fuzz && TMPDIR=/dev/shm
+
+# Looks for what breaks a law, FUZZ_SECONDS for each, led by coverage. It needs a nightly toolchain. There is no sanitizer: the
+# exporter forbids `unsafe`.
+fuzz:
+	cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked --version 0.13.2
+	for law in $(LAWS); do \
+		mkdir -p fuzz/corpus/$$law && ($(FUZZ_IN) cargo +nightly fuzz run --fuzz-dir . --sanitizer none $$law \
+			corpus/$$law seeds/$$law -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096) || exit 1; \
+	done
+
+# The same by numbers alone, many times as fast, and with a stable toolchain.
+MILL_SEED ?= 1
+mill:
+	cd fuzz && cargo build --release --locked --bin mill
+	for law in $(LAWS); do \
+		($(FUZZ_IN) target/release/mill $$law $(FUZZ_SECONDS) $(MILL_SEED) seeds/$$law corpus/$$law) || exit 1; \
+	done
 
 # Checks what no test checks: form, lints, documentation, licences and origin of the dependencies, rules and dashboards.
 lint: lint-deploy target/lint/pint target/lint/dashboard-linter

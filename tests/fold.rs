@@ -2,14 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+#[path = "fold/oracle.rs"]
+mod oracle;
 
 use greenapi_exporter::green_api::wire::{Fold, InvalidJson, LONGEST_CAPTURED};
-use greenapi_exporter::journal::{Journal, Record, SendByApi, StatusId, StatusMessage, TypeMessage};
+use greenapi_exporter::journal::{Journal, StatusMessage};
 use greenapi_exporter::label::LabelValue;
+use oracle::{Answer, fold, must_agree};
 use proptest::prelude::*;
-use serde_json::Value;
-use serde_json::value::RawValue;
 
 #[test]
 fn an_empty_array_and_null_are_empty_journals() {
@@ -515,31 +515,11 @@ fn check(document: impl AsRef<[u8]>, expected: &str) {
     assert_eq!(agree(document), expected, "{shown}");
 }
 
-/// What is made of a document, however it is cut. If `serde_json` refuses it, it does not for what is skipped being blank.
+/// What is made of a document, however it is cut, once `serde_json` has agreed.
 fn agree(document: &[u8]) -> String {
     let folded = fold_cut_anywhere(document);
-    match (&folded, read(document)) {
-        (Ok(answer), Some(expected)) => assert_eq!(*answer, expected, "{}", String::from_utf8_lossy(document)),
-        (Ok(answer), None) => {
-            let blank = blanked(document);
-            assert_eq!(
-                Some(answer),
-                read(&blank).as_ref(),
-                "{document:?} {}",
-                String::from_utf8_lossy(&blank)
-            );
-        }
-        (Err(error), Some(_)) => panic!("{error}: {}", String::from_utf8_lossy(document)),
-        (Err(_), None) => {}
-    }
+    must_agree(document, &folded);
     described(&folded)
-}
-
-/// What a journal says.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Answer {
-    statuses: Vec<(String, Record)>,
-    malformed: u64,
 }
 
 fn described(folded: &Result<Answer, InvalidJson>) -> String {
@@ -558,18 +538,6 @@ fn described(folded: &Result<Answer, InvalidJson>) -> String {
     });
     let malformed = (answer.malformed > 0).then(|| format!("malformed {}", answer.malformed));
     statuses.chain(malformed).collect::<Vec<_>>().join("; ")
-}
-
-fn fold<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Answer, InvalidJson> {
-    let mut fold = Fold::default();
-    let mut answer = Answer::default();
-    for chunk in chunks {
-        fold.feed(chunk, &mut |id_message, record| {
-            answer.statuses.push((id_message.to_owned(), record));
-        })?;
-    }
-    answer.malformed = fold.finish()?;
-    Ok(answer)
 }
 
 /// Folds a document whole, byte by byte, in pieces of some sizes, and, unless it is long, cut in two at every place.
@@ -595,134 +563,6 @@ fn fold_cut_anywhere(document: &[u8]) -> Result<Answer, InvalidJson> {
     }
     folded
 }
-
-/// The oracle: what a journal says to one who reads it whole. `None` if `serde_json` refuses it.
-fn read(document: &[u8]) -> Option<Answer> {
-    let value: Value = serde_json::from_slice(document).ok()?;
-    if !value.is_array() && !value.is_null() {
-        return None;
-    }
-    let elements: Option<Vec<&RawValue>> = serde_json::from_slice(document).unwrap();
-    let statuses: Vec<_> = elements.unwrap_or_default().into_iter().map(read_status).collect();
-    Some(Answer {
-        malformed: statuses.iter().filter(|status| status.is_none()).count() as u64,
-        statuses: statuses.into_iter().flatten().collect(),
-    })
-}
-
-fn read_status(element: &RawValue) -> Option<(String, Record)> {
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(element.get()).ok()?;
-    let value = |key: &str| match members.get(key) {
-        Some(raw)
-            if raw.get().len() - if raw.get().starts_with('"') { 2 } else { 0 } > LONGEST_CAPTURED
-                && !raw.get().starts_with(['[', '{']) =>
-        {
-            Value::from(vec!["too long"])
-        }
-        Some(raw) => serde_json::from_str(raw.get()).unwrap(),
-        None => Value::Null,
-    };
-    let word = |key: &str| match value(key) {
-        Value::Null => String::new(),
-        Value::String(text) => text,
-        _ => "not a string".to_owned(),
-    };
-    let id_message = value("idMessage").as_str().filter(|text| !text.is_empty())?.to_owned();
-    let record = Record {
-        id: StatusId::of(&id_message),
-        timestamp: match value("timestamp") {
-            Value::Number(_) => read_timestamp(members["timestamp"].get())?,
-            Value::String(digits) if digits.chars().all(|digit| digit.is_ascii_digit()) => digits.parse().ok()?,
-            _ => return None,
-        },
-        participants: [
-            members.get("participants").copied(),
-            nested(members.get("extendedTextMessage").copied()),
-        ]
-        .into_iter()
-        .flatten()
-        .filter_map(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok())
-        .map(|participants| u32::try_from(participants.len()).unwrap())
-        .find(|participants| *participants > 0)
-        .unwrap_or_default(),
-        status_message: StatusMessage::parse(Some(&word("statusMessage"))),
-        type_message: TypeMessage::parse(Some(&word("typeMessage"))),
-        send_by_api: match members.get("sendByApi").map(|raw| raw.get()) {
-            Some("true") => SendByApi::True,
-            Some("false") => SendByApi::False,
-            _ => SendByApi::Unknown,
-        },
-    };
-    (1..=253_402_300_799)
-        .contains(&record.timestamp)
-        .then_some((id_message, record))
-}
-
-fn nested(extended_text: Option<&RawValue>) -> Option<&RawValue> {
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(extended_text?.get()).ok()?;
-    members.get("participants").copied()
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "it is in the range, and whole"
-)]
-fn read_timestamp(number: &str) -> Option<u64> {
-    if number.contains(['e', 'E']) {
-        let seconds: f64 = number.parse().unwrap();
-        return (1.0..1e12).contains(&seconds).then_some(seconds.floor() as u64);
-    }
-    let (integer, _) = number.split_once('.').unwrap_or((number, ""));
-    integer.parse().ok()
-}
-
-/// A document without what may be wrong in it: contents of skipped strings, numbers out of range. Assumes that it is JSON but for these.
-fn blanked(document: &[u8]) -> Vec<u8> {
-    let mut blank = document.to_vec();
-    let mut path: Vec<Vec<u8>> = Vec::new();
-    let mut at = 0;
-    while at < document.len() {
-        let start = at;
-        match document[at] {
-            b'[' => path.push(b"element".to_vec()),
-            b'{' => path.push(b"member".to_vec()),
-            b']' | b'}' => drop(path.pop()),
-            b'"' => {
-                at += 1;
-                while document[at] != b'"' {
-                    at += if document[at] == b'\\' { 2 } else { 1 };
-                }
-                let after = document[at + 1..].iter().find(|byte| !b" \t\r\n".contains(byte));
-                let contents = start + 1..at;
-                let is_key = after == Some(&b':');
-                let is_captured = is_key || path.len() == 2 && CAPTURED.iter().any(|key| path[1] == **key);
-                if contents.len() > LONGEST_CAPTURED || !is_captured {
-                    blank[contents.clone()].fill(b'x');
-                }
-                if is_key {
-                    let key = serde_json::from_slice::<String>(&blank[start..=at]).unwrap_or_default();
-                    *path.last_mut().unwrap() = key.into_bytes();
-                }
-            }
-            b'-' | b'0'..=b'9' => {
-                while matches!(document[at + 1], b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9') {
-                    at += 1;
-                }
-                let is_huge = serde_json::from_slice::<f64>(&document[start..=at]).is_err();
-                if is_huge {
-                    blank[start..=at].fill(b' ');
-                    blank[start] = b'0';
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    blank
-}
-
-const CAPTURED: [&[u8]; 4] = [b"idMessage", b"timestamp", b"statusMessage", b"typeMessage"];
 
 /// Journals of a few statuses, most of them nearly such as the API's.
 fn journal() -> impl Strategy<Value = String> {

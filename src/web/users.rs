@@ -94,8 +94,8 @@ impl Cost {
 
 /// What a client says it is. Any bytes: which of them are right is for the hash to say.
 pub(super) struct Credentials {
-    name: Vec<u8>,
-    password: Vec<u8>,
+    pub(super) name: Vec<u8>,
+    pub(super) password: Vec<u8>,
 }
 
 impl Credentials {

@@ -2,134 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use greenapi_exporter::clock::unix_seconds;
-use greenapi_exporter::journal::{Audience, SendByApi, StatusMessage, TypeMessage};
-use greenapi_exporter::label::LabelValue;
+use greenapi_exporter::journal::StatusMessage;
 use greenapi_exporter::simulator::{Behaviour, Method, SimStatus, Simulator};
 use tempfile::TempDir;
 
 use crate::harness::{Exporter, TempFile, binary, config, id, run, series, simulate, value};
-
-/// Numbers that are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    /// A number below `end`.
-    fn below(&mut self, end: u64) -> u64 {
-        // Knuth's multiplier; the upper bits are the good ones.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.0 >> 33) % end
-    }
-
-    fn pick<T: Copy>(&mut self, items: &[T]) -> T {
-        items[usize::try_from(self.below(items.len() as u64)).unwrap()]
-    }
-}
-
-/// Who publishes statuses, and knows the truth of them.
-struct Publisher {
-    dice: Dice,
-    statuses: Vec<SimStatus>,
-    simulator: Simulator,
-}
-
-impl Publisher {
-    fn new(seed: u64, simulator: &Simulator) -> Self {
-        let publisher = Self {
-            dice: Dice(seed),
-            statuses: Vec::new(),
-            simulator: simulator.clone(),
-        };
-        publisher.show();
-        publisher
-    }
-
-    fn show(&self) {
-        self.simulator.set_journal(id(0), self.statuses.clone()).unwrap();
-    }
-
-    /// Publishes a status, or lets one get further, for all to see.
-    fn act(&mut self) {
-        self.move_on();
-        self.show();
-    }
-
-    fn move_on(&mut self) {
-        const LADDER: [StatusMessage; 4] = [
-            StatusMessage::Pending,
-            StatusMessage::Sent,
-            StatusMessage::Delivered,
-            StatusMessage::Read,
-        ];
-        let now = now();
-        if self.statuses.is_empty() || self.dice.below(3) == 0 {
-            let participants = self.dice.pick(&[0, 0, 1, 7, 150]);
-            let status = SimStatus {
-                status_message: self.dice.pick(&LADDER),
-                type_message: self
-                    .dice
-                    .pick(&[TypeMessage::Image, TypeMessage::Video, TypeMessage::ExtendedText]),
-                send_by_api: self.dice.pick(&[SendByApi::True, SendByApi::False]),
-                participants: SimStatus::people(participants),
-                ..SimStatus::new(format!("status-{}", self.statuses.len()), now)
-            };
-            self.statuses.push(status);
-        } else {
-            let index = usize::try_from(self.dice.below(self.statuses.len() as u64)).unwrap();
-            let status = &mut self.statuses[index];
-            let reached = self.dice.pick(&LADDER);
-            if reached > status.status_message {
-                status.status_message = reached;
-                status.timestamp = now;
-            }
-        }
-    }
-
-    /// Every series of the counters as they must be once all is seen.
-    fn truth(&self) -> BTreeMap<String, f64> {
-        let mut truth = BTreeMap::new();
-        let mut count = |series: String| *truth.entry(series).or_default() += 1.0;
-        for status in &self.statuses {
-            let audience = Audience::of(u32::try_from(status.participants.len()).unwrap());
-            let kind = format!(
-                "type_message=\"{}\",send_by_api=\"{}\",audience=\"{}\"}}",
-                status.type_message.as_str(),
-                status.send_by_api.as_str(),
-                audience.as_str()
-            );
-            let id = id(0);
-            count(format!("greenapi_outgoing_statuses_total{{id_instance=\"{id}\",{kind}"));
-            for state in StatusMessage::ALL {
-                if *state >= StatusMessage::Pending && *state <= status.status_message {
-                    let state = state.as_str();
-                    count(format!(
-                        "greenapi_outgoing_status_transitions_total{{id_instance=\"{id}\",status_message=\"{state}\",{kind}"
-                    ));
-                }
-            }
-        }
-        truth
-    }
-}
-
-fn now() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
-    unix_seconds(SystemTime::now())
-}
-
-/// The counters of statuses that a page shows, without those at 0.
-fn counters(page: &str) -> BTreeMap<String, f64> {
-    let families = [
-        "greenapi_outgoing_statuses_total",
-        "greenapi_outgoing_status_transitions_total",
-    ];
-    let lines = families.into_iter().flat_map(|family| series(page, family));
-    let pairs = lines.map(|line| line.rsplit_once(' ').unwrap());
-    let counters = pairs.map(|(series, value)| (series.to_owned(), value.parse().unwrap()));
-    counters.filter(|(_, value)| *value > 0.0).collect()
-}
+use crate::publisher::{Publisher, counters, now};
 
 /// A page that shows what the journal is now.
 async fn fresh_page(exporter: &Exporter, simulator: &Simulator) -> String {
@@ -177,11 +57,11 @@ async fn no_status_is_lost_or_counted_twice_by_kills_at_any_moment() {
     let exporter = setting.start().await;
     exporter.metrics().await;
     exporter.stop().await;
-    let mut publisher = Publisher::new(kills, &setting.simulator);
+    let mut publisher = Publisher::new(&setting.simulator, 0, kills);
     let mut shown = BTreeMap::new();
     for _ in 0..kills {
         publisher.act();
-        let exporter = setting.start().await;
+        let mut exporter = setting.start().await;
         let (scrape, again) = (exporter.scrape(), exporter.scrape());
         for _ in 0..publisher.dice.below(4) {
             publisher.act();
@@ -260,7 +140,7 @@ async fn what_happens_in_an_absence_is_counted_and_the_gauges_describe_only_the_
 #[tokio::test]
 async fn without_storage_counters_start_anew_and_their_baseline_counts_nothing() {
     let setting = Setting::new();
-    let mut publisher = Publisher::new(7, &setting.simulator);
+    let mut publisher = Publisher::new(&setting.simulator, 0, 7);
     (0..20).for_each(|_| publisher.act());
     for status in &mut publisher.statuses {
         status.timestamp -= 60;
@@ -348,7 +228,7 @@ async fn where_the_disk_refuses_counters_stand_still_and_the_scrape_still_answer
     .await;
     let mut page = exporter.metrics().await;
     let errors = |page: &str| value(page, "greenapi_exporter_ledger_errors_total").unwrap();
-    let mut publisher = Publisher::new(1, &setting.simulator);
+    let mut publisher = Publisher::new(&setting.simulator, 0, 1);
     let mut before = counters(&page);
     while errors(&page) == 0.0 {
         before = counters(&page);

@@ -261,7 +261,11 @@ impl Exporter {
 
     /// Puts another configuration in the place of the present one, which stays in force until a reload.
     pub(crate) fn configure(&self, config: &str) {
-        std::fs::write(&self.config.as_ref().unwrap().path, config).unwrap();
+        let path = &self.config.as_ref().unwrap().path;
+        let next = path.with_extension("next");
+        std::fs::write(&next, config).unwrap();
+        // All at once: half a file may well be a configuration too, of fewer instances.
+        std::fs::rename(next, path).unwrap();
     }
 
     /// Sends a signal.
@@ -289,7 +293,7 @@ impl Exporter {
     }
 
     /// Ends it as a loss of power would: at once.
-    pub(crate) async fn kill(mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
 
