@@ -1,4 +1,4 @@
-//! Grinds a law: mutates seeds without looking at coverage, ten times as fast as libFuzzer does, for a given time.
+//! Grinds a law: mutates seeds without looking at coverage, for a given time.
 //!
 //! `mill LAW SECONDS SEED FOLDER...` takes the files in the folders as seeds of the inputs, and SEED as that of the dice. An
 //! input that breaks the law is left in `artifacts/`.
