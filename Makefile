@@ -1,6 +1,6 @@
 # What people type. Everything here works on a fresh machine with Rust; `make test` installs what else it needs.
 
-.PHONY: run test test-programs soak lint bench
+.PHONY: run test test-programs soak lint bench bench-parts
 
 # Shows the exporter at work on a simulated GREEN-API.
 run:
@@ -26,6 +26,15 @@ lint:
 	cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --version 0.20.2
 	cargo deny --locked check bans licenses sources
 
-# Prints the figures of docs and README.
-bench:
-	cargo bench --locked
+# Compares the exporter with curl, other exporters and its targets: the tables of docs/performance.md.
+bench: target/bench-python
+	cargo bench --locked --bench scrape
+
+# Measures the parts alone: the fold, the ledger and the page.
+bench-parts:
+	cargo bench --locked --bench fold --bench ledger --bench page
+
+# What a user's own exporter would need.
+target/bench-python:
+	python3 -m venv $@
+	$@/bin/pip install --quiet requests prometheus_client
