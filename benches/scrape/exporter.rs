@@ -19,7 +19,7 @@ pub(crate) fn id(index: usize) -> usize {
 pub(crate) fn serve(instances: usize, api: SocketAddr, concurrency: usize) -> Program {
     let folder = folder();
     _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(folder.join("ledger")).unwrap();
     let mut config = format!(
         "max_concurrent_requests: {concurrency}\nmax_response_bytes: 1000000000\ndefaults:\n  \
          api_url: http://{api}\n  min_interval: 0s\n  timeout: 1m\ninstances:\n"
