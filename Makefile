@@ -1,7 +1,7 @@
 # What people type. Everything here works on a fresh machine with Rust; `make test` installs what else it needs, and
 # `make lint` builds linters with Go.
 
-.PHONY: run test test-programs soak fuzz mill lint lint-deploy bench generate packages test-packages test-image
+.PHONY: run test test-programs soak fuzz mill lint lint-deploy bench bench-parts generate packages test-packages test-image
 
 # Shows the exporter at work on a simulated GREEN-API.
 run:
@@ -54,9 +54,18 @@ lint: lint-deploy target/lint/pint target/lint/dashboard-linter
 	target/lint/pint --offline --config deploy/prometheus/.pint.hcl lint --min-severity info --fail-on info deploy/prometheus/rules
 	for dashboard in dashboards/*.json; do target/lint/dashboard-linter lint --strict $$dashboard || exit 1; done
 
-# Prints the figures of docs and README.
-bench:
-	cargo bench --locked
+# Compares the exporter with curl, other exporters and its targets: the tables of docs/performance.md.
+bench: target/bench-python
+	cargo bench --locked --bench scrape
+
+# Measures the parts alone: the fold, the ledger and the page.
+bench-parts:
+	cargo bench --locked --bench fold --bench ledger --bench page
+
+# What a user's own exporter would need.
+target/bench-python:
+	python3 -m venv $@
+	$@/bin/pip install --quiet requests prometheus_client
 
 # Linters of others, in the versions that their go.mod pins.
 target/lint/%: tests/lint/%/go.mod

@@ -116,7 +116,8 @@ async fn read(target: &Target, keep_ids: bool) -> (Instant, Result<Reading, Fail
     let permit = target.api.permit().await;
     let asked = Instant::now();
     let outcome = match permit {
-        Ok(_permit) => read_in_time(target, keep_ids).await,
+        // Boxed, so that the instances of a fleet that wait for a permit don't each hold the room of a request.
+        Ok(_permit) => Box::pin(read_in_time(target, keep_ids)).await,
         Err(failure) => Err(failure),
     };
     (asked, outcome)

@@ -1,0 +1,117 @@
+//! A program under measurement, and what the system says of it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+/// Ends with this value.
+pub(crate) struct Program {
+    child: Child,
+    address: Option<String>,
+}
+
+impl Program {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn();
+        Self {
+            child: child.unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display())),
+            address: None,
+        }
+    }
+
+    /// Starts a server, which tells its address in a line of its own on standard error.
+    pub(crate) fn serve(command: &mut Command) -> Self {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap())
+            .lines()
+            .map_while(Result::ok);
+        let mut seen = String::new();
+        let address = lines.by_ref().find_map(|line| {
+            seen.push_str(&line);
+            seen.push('\n');
+            let port = line.split_once("127.0.0.1:")?.1;
+            let digits = port.split(|byte: char| !byte.is_ascii_digit()).next()?;
+            Some(format!("127.0.0.1:{digits}"))
+        });
+        let address = address.unwrap_or_else(|| panic!("no address was told:\n{seen}"));
+        thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            address: Some(address),
+        }
+    }
+
+    /// The size of the body under `path`, which must be answered with success.
+    pub(crate) fn get(&self, path: &str, headers: &str) -> usize {
+        let address = self.address.as_ref().unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n"
+        )
+        .unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let status = String::from_utf8_lossy(&answer[..answer.len().min(15)]).into_owned();
+        assert!(status.ends_with("200 OK"), "{path}: {status}");
+        answer.len()
+    }
+
+    /// Its CPU time so far: to the nanosecond, or to the hundredth of a second where threads have ended since.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks = |index: usize| fields[index].parse::<u64>().unwrap();
+        let of_all = Duration::from_millis(10 * (ticks(11) + ticks(12)));
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let spent = threads.filter_map(|thread| {
+            let spent = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            spent.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(spent.sum()).max(of_all)
+    }
+
+    /// Resident memory in bytes at its peak.
+    pub(crate) fn peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// Resident memory in bytes now.
+    pub(crate) fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let memory = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        1024 * memory.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    }
+
+    /// Sockets that it has open.
+    pub(crate) fn sockets(&self) -> usize {
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let links = descriptors.filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok());
+        links
+            .filter(|link| link.to_string_lossy().starts_with("socket:"))
+            .count()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}

@@ -1,0 +1,139 @@
+//! One scrape of one journal, next to other programs that are given the same bytes.
+
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use crate::api::Api;
+use crate::exporter;
+use crate::journals::{ALL, journal};
+use crate::program::Program;
+
+/// What a scrape costs.
+struct Cost {
+    cpu: Duration,
+    peak: u64,
+}
+
+pub(crate) fn print(api: &Api) {
+    println!("One scrape: CPU in ms, and peak memory in MB; `x` is ours by curl's, `y` Python's by ours");
+    println!(
+        "{:20} {:>8} | {:>9} {:>9} {:>9} {:>9} | {:>5} {:>5} | {:>6} {:>6} {:>6} {:>6}",
+        "journal", "KB", "curl", "ours", "structs", "python", "x", "y", "curl", "ours", "struct", "python"
+    );
+    for (name, times) in [
+        ("small", 100),
+        ("typical", 10),
+        ("typical-indented", 10),
+        ("typical-odd", 10),
+        ("text", 3),
+        ("huge", 1),
+    ] {
+        let (_, statuses, shape) = ALL.iter().find(|(known, ..)| *known == name).unwrap();
+        let body = journal(*statuses, shape);
+        api.answer(&body, Duration::ZERO);
+        let costs = [
+            curl(api, times),
+            ours(api, times),
+            structs(api, times),
+            python(api, times),
+        ];
+        let [curl, ours, structs, python] = &costs;
+        print!("{name:20} {:>8} |", body.len() / 1000);
+        for cost in &costs {
+            print!(" {:>9.3}", 1000.0 * cost.cpu.as_secs_f64());
+        }
+        let by = |one: &Cost, other: &Cost| one.cpu.as_secs_f64() / other.cpu.as_secs_f64();
+        print!(" | {:>5.2} {:>5.0} |", by(ours, curl), by(python, ours));
+        for cost in [curl, ours, structs, python] {
+            print!(" {:>6.1}", cost.peak as f64 / 1e6);
+        }
+        println!();
+    }
+}
+
+/// The best round of a program that asks for `/mark` before and after each.
+fn marking(api: &Api, times: usize, command: &mut Command) -> Cost {
+    let program = Program::start(command);
+    let mut before = api.marked(|| program.cpu());
+    let mut best = Duration::MAX;
+    let mut peak = 0;
+    for _ in 0..ROUNDS {
+        let after = api.marked(|| {
+            peak = program.peak();
+            program.cpu()
+        });
+        best = best.min(after.saturating_sub(before));
+        before = after;
+    }
+    Cost {
+        cpu: best / times as u32,
+        peak,
+    }
+}
+
+/// The URLs of all rounds, with the marks between them.
+fn urls(api: &Api, times: usize) -> Vec<String> {
+    let mark = format!("http://{}/mark", api.address);
+    let mut urls = vec![mark.clone()];
+    for _ in 0..ROUNDS {
+        urls.extend((0..times).map(|_| format!("http://{}/journal", api.address)));
+        urls.push(mark.clone());
+    }
+    urls
+}
+
+fn curl(api: &Api, times: usize) -> Cost {
+    let mut curl = Command::new("curl");
+    curl.arg("-s");
+    for url in urls(api, times) {
+        curl.args(["-o", "/dev/null", &url]);
+    }
+    marking(api, times, &mut curl)
+}
+
+fn structs(api: &Api, times: usize) -> Cost {
+    let mut naive = Command::new(std::env::current_exe().unwrap());
+    marking(api, times, naive.arg("naive").args(urls(api, times)))
+}
+
+/// The best round of a server that is asked for each of `paths`.
+fn serving(program: &Program, paths: &[String]) -> Cost {
+    let mut best = Duration::MAX;
+    for round in 0..=ROUNDS {
+        let before = program.cpu();
+        for path in paths {
+            program.get(path, "");
+        }
+        // What only the first round costs, such as connections and a ledger's baseline, is not the price of a scrape.
+        if round > 0 {
+            best = best.min(program.cpu().saturating_sub(before));
+        }
+        thread::sleep(SPACING);
+    }
+    Cost {
+        cpu: best / paths.len() as u32,
+        peak: program.peak(),
+    }
+}
+
+fn ours(api: &Api, times: usize) -> Cost {
+    let paths: Vec<String> = (0..times)
+        .map(|index| format!("/probe?target={}", exporter::id(index)))
+        .collect();
+    serving(&exporter::serve(times, api.address, 4), &paths)
+}
+
+fn python(api: &Api, times: usize) -> Cost {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench-python/bin/python");
+    let mut command = Command::new(python);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/python/exporter.py"));
+    let program = Program::serve(command.arg(format!("http://{}/journal", api.address)));
+    serving(&program, &vec!["/metrics".to_owned(); times])
+}
+
+const ROUNDS: usize = 4;
+
+/// An instance's journal is asked for once a second at most.
+const SPACING: Duration = Duration::from_millis(1_010);
