@@ -35,6 +35,8 @@ pub struct Api {
     pub client: Client,
     /// Keeps what is counted of the answers.
     pub books: Arc<Books>,
+    /// Keeps what is counted of the journals of incoming statuses.
+    pub incoming_books: Arc<Books>,
     /// Bounds how many are made at once.
     pub permits: Semaphore,
     /// Tells when a journal was read.
@@ -96,7 +98,6 @@ impl Target {
     /// An instance of which nothing is known yet.
     pub fn new(config: config::Instance, api: Arc<Api>) -> Self {
         let now = api.clock.now();
-        api.books.begin(config.account.id, now);
         let unknown = snapshot::Instance::new(config.account.clone(), config.settings.window, now);
         Self::with(unknown, config, api)
     }
@@ -117,6 +118,11 @@ impl Target {
             is_on.then(|| Flight::new(Attempt::default()))
         }
         let on = |collector| config.settings.collectors.contains(&collector);
+        let now = api.clock.now();
+        api.books.begin(config.account.id, now);
+        if on(Collector::Incoming) {
+            api.incoming_books.begin(config.account.id, now);
+        }
         Self {
             outgoing: Flight::new(Attempt {
                 value: Outgoing::new(instance, on(Collector::Statistic)),
@@ -237,7 +243,11 @@ impl Target {
 
     /// The instance with what has been counted of it by now.
     pub fn counted(&self, mut instance: Arc<snapshot::Instance>) -> Arc<snapshot::Instance> {
-        Arc::make_mut(&mut instance).counted = self.api.books.counted(self.id());
+        let counted = Arc::make_mut(&mut instance);
+        counted.counted = self.api.books.counted(self.id());
+        if self.incoming.is_some() {
+            counted.counted_incoming = Some(self.api.incoming_books.counted(self.id()));
+        }
         instance
     }
 }

@@ -54,7 +54,7 @@ pub(crate) async fn serve(
     let source = source(file);
     let load = Arc::new(move || Config::load(&source, &environment));
     let books = open_books(flags.storage.path.as_deref())?;
-    let fleet = Fleet::new(config, shard, Arc::new(books), clock.clone()).context("cannot set up TLS")?;
+    let fleet = Fleet::new(config, shard, books, clock.clone()).context("cannot set up TLS")?;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock)?;
     exporter.run(stop_signal()?).await
 }
@@ -64,7 +64,11 @@ pub(crate) fn check_config(flags: &CheckConfig, environment: Environment) -> any
     let config = load(flags.config.config_file.clone(), environment)?;
     print(config.effective().as_bytes())?;
     if let Some(directory) = &flags.storage.path {
-        let statuses = Store::check(directory)?;
+        let mut statuses = Store::check(directory)?;
+        let incoming = directory.join(INCOMING);
+        if incoming.exists() {
+            statuses += Store::check(&incoming)?;
+        }
         info!(path = %directory.display(), statuses, "the ledger can be opened");
     }
     Ok(ExitCode::SUCCESS)
@@ -73,7 +77,7 @@ pub(crate) fn check_config(flags: &CheckConfig, environment: Environment) -> any
 /// Collects once.
 pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
-    let fleet = Fleet::new(config, Shard::ONLY, Arc::default(), clock).context("cannot set up TLS")?;
+    let fleet = Fleet::new(config, Shard::ONLY, Default::default(), clock).context("cannot set up TLS")?;
     let deadline = Instant::now() + ONCE_TIMEOUT;
     let instances = match &flags.target {
         None => fleet.collect(deadline).await,
@@ -152,7 +156,7 @@ pub(crate) async fn demo(
         let config = config.clone();
         move || Ok(config.clone())
     });
-    let fleet = Fleet::new(config, Shard::ONLY, Arc::default(), clock.clone()).context("cannot set up TLS")?;
+    let fleet = Fleet::new(config, Shard::ONLY, Default::default(), clock.clone()).context("cannot set up TLS")?;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock.clone())?;
     let stop = stop_signal()?;
     print(exporter.introduction().as_bytes())?;
@@ -193,15 +197,22 @@ fn demo_config(simulator: &Simulator, api_url: &str) -> Result<Config, AccountEr
     })
 }
 
-/// The ledgers in `directory`, or ones that start anew.
-fn open_books(directory: Option<&Path>) -> anyhow::Result<Books> {
+/// The ledgers in `directory` of published and of incoming statuses, or ones that start anew.
+fn open_books(directory: Option<&Path>) -> anyhow::Result<[Arc<Books>; 2]> {
     let Some(directory) = directory else {
         info!("counters start anew at each start: no --storage.path is given");
-        return Ok(Books::default());
+        return Ok(Default::default());
     };
     let books = Books::open(directory)?;
-    info!(path = %directory.display(), statuses = books.entries(), "opened the ledger");
-    Ok(books)
+    let incoming = directory.join(INCOMING);
+    if !incoming.exists() {
+        std::fs::create_dir(&incoming)
+            .with_context(|| format!("cannot make the directory `{}`", incoming.display()))?;
+    }
+    let incoming = Books::open(&incoming)?;
+    let statuses = books.entries() + incoming.entries();
+    info!(path = %directory.display(), statuses, "opened the ledger");
+    Ok([books, incoming].map(Arc::new))
 }
 
 fn source(file: Option<PathBuf>) -> Source {
@@ -242,6 +253,9 @@ fn print(text: &[u8]) -> io::Result<()> {
         outcome => outcome,
     }
 }
+
+/// The folder of the ledgers of incoming statuses, within the storage directory.
+const INCOMING: &str = "incoming";
 
 /// How long one collection may take: the longest of a scrape.
 const ONCE_TIMEOUT: Duration = Duration::from_mins(2);

@@ -22,6 +22,7 @@ pub struct Fleet {
     clock: Clock,
     shard: Shard,
     books: Arc<Books>,
+    incoming_books: Arc<Books>,
     present: Mutex<Arc<Present>>,
 }
 
@@ -38,13 +39,19 @@ struct Present {
 type Targets = BTreeMap<InstanceId, Arc<Target>>;
 
 impl Fleet {
-    /// The fleet of a configuration, as far as `shard` serves it, whose statuses are counted in `books`. Nothing is fetched yet.
+    /// The fleet of a configuration, as far as `shard` serves it, whose statuses are counted in the books of published and of
+    /// incoming statuses. Nothing is fetched yet.
     ///
     /// The error is one of the TLS library, such as unreadable CA roots.
-    pub fn new(config: Config, shard: Shard, books: Arc<Books>, clock: Clock) -> Result<Self, reqwest::Error> {
+    pub fn new(
+        config: Config,
+        shard: Shard,
+        [books, incoming_books]: [Arc<Books>; 2],
+        clock: Clock,
+    ) -> Result<Self, reqwest::Error> {
         let fleet = Self {
             present: Mutex::new(Arc::new(Present {
-                api: api(&config, &books, &clock)?,
+                api: api(&config, [&books, &incoming_books], &clock)?,
                 discovery: discovery(&config, None),
                 discovered: Arc::default(),
                 targets: Targets::new(),
@@ -53,6 +60,7 @@ impl Fleet {
             clock,
             shard,
             books,
+            incoming_books,
         };
         fleet.adopt(Arc::default());
         Ok(fleet)
@@ -69,7 +77,7 @@ impl Fleet {
         let api = if is_same_api {
             before.api.clone()
         } else {
-            api(&config, &self.books, &self.clock)?
+            api(&config, [&self.books, &self.incoming_books], &self.clock)?
         };
         let discovery = discovery(&config, before.discovery.as_ref());
         let discovered = discovery
@@ -92,7 +100,9 @@ impl Fleet {
         }
         let gone = before.config.instances.iter().map(|instance| instance.account.id);
         let gone = gone.filter(|id| !after.targets.contains_key(id));
-        self.books.forget(gone.collect()).await;
+        let gone: Vec<InstanceId> = gone.collect();
+        self.books.forget(gone.clone()).await;
+        self.incoming_books.forget(gone).await;
         Ok(())
     }
 
@@ -108,7 +118,7 @@ impl Fleet {
         for target in present.targets.values() {
             instances.push(target.landed(landing).await);
         }
-        self.books.settle(deadline).await;
+        self.settle(deadline).await;
         let landed = present.targets.values().zip(instances);
         landed.map(|(target, instance)| target.counted(instance)).collect()
     }
@@ -118,8 +128,12 @@ impl Fleet {
         let target = self.discovered(deadline).await.find(target)?;
         target.start(deadline);
         let instance = target.landed(before_settling(deadline)).await;
-        self.books.settle(deadline).await;
+        self.settle(deadline).await;
         Some(target.counted(instance))
+    }
+
+    async fn settle(&self, deadline: Instant) {
+        tokio::join!(self.books.settle(deadline), self.incoming_books.settle(deadline));
     }
 
     /// What is known of every instance now, without asking. In order of the ids.
@@ -137,9 +151,13 @@ impl Fleet {
         self.present().config.effective()
     }
 
-    /// The ledgers of all instances.
-    pub fn books(&self) -> &Books {
-        &self.books
+    /// The statuses known to all ledgers, and how often one could not be written.
+    pub fn ledgers(&self) -> (u64, u64) {
+        let books = [&self.books, &self.incoming_books];
+        (
+            books.iter().map(|books| books.entries()).sum(),
+            books.iter().map(|books| books.errors()).sum(),
+        )
     }
 
     /// Which part of the instances is collected here.
@@ -230,11 +248,12 @@ fn before_settling(deadline: Instant) -> Instant {
 /// What a write to the disk takes at most on most days.
 const LONGEST_SETTLING: Duration = Duration::from_millis(250);
 
-fn api(config: &Config, books: &Arc<Books>, clock: &Clock) -> Result<Arc<Api>, reqwest::Error> {
+fn api(config: &Config, [books, incoming_books]: [&Arc<Books>; 2], clock: &Clock) -> Result<Arc<Api>, reqwest::Error> {
     let connections = config.max_concurrent_requests;
     Ok(Arc::new(Api {
         client: Client::new(config.max_response_bytes, connections, clock.clone())?,
         books: books.clone(),
+        incoming_books: incoming_books.clone(),
         permits: Semaphore::new(connections),
         clock: clock.clone(),
     }))

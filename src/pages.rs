@@ -131,13 +131,14 @@ impl Pages {
         };
         let instances = self.fleet.collect(deadline).await;
         let (reload, shard) = (self.reloader.outcome(), self.fleet.shard());
+        let (ledger_entries, ledger_errors) = self.fleet.ledgers();
         let exporter = Exporter {
             started: self.started,
             build: BUILD,
             config_last_reload_successful: reload.successful,
             config_last_reload_success: reload.last_success,
-            ledger_entries: self.fleet.books().entries(),
-            ledger_errors: self.fleet.books().errors(),
+            ledger_entries,
+            ledger_errors,
             shard_ordinal: shard.ordinal(),
             shard_total: shard.total(),
             http_requests: self.http_requests(),

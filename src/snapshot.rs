@@ -37,6 +37,8 @@ pub struct Instance {
     pub tally: Arc<Tally>,
     /// What has been counted of its statuses.
     pub counted: Arc<Counted>,
+    /// What has been counted of the statuses of its contacts, where these are collected.
+    pub counted_incoming: Option<Arc<Counted>>,
     /// What has been counted since `created`.
     pub counters: Counters,
     /// What the optional collectors found out.
@@ -142,6 +144,7 @@ impl Instance {
             last_success: None,
             tally: Arc::default(),
             counted: Arc::default(),
+            counted_incoming: None,
             counters: Counters::default(),
             collected: Collected::default(),
         }

@@ -176,6 +176,7 @@ fn what_is_not_known_is_not_shown() {
             "greenapi_fetch_result",
             "greenapi_fetches_total",
             "greenapi_forbidden",
+            "greenapi_incoming_statuses_total",
             "greenapi_instance_info",
             "greenapi_journal_gap_seconds_total",
             "greenapi_journal_gaps_total",
@@ -278,7 +279,15 @@ static PLAIN_FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
 
 /// A page in OpenMetrics with the bounds of its buckets spelled as in the other formats.
 fn with_short_bounds(page: &str) -> String {
-    page.replace(".0\"} ", "\"} ")
+    let is_bucket = |line: &str| line.split('{').next().is_some_and(|name| name.ends_with("_bucket"));
+    let lines = page.split_inclusive('\n').map(|line| {
+        if is_bucket(line) {
+            line.replace(".0\"} ", "\"} ")
+        } else {
+            line.to_owned()
+        }
+    });
+    lines.collect()
 }
 
 /// What prometheus-client's own encoder makes of the same page.

@@ -1,5 +1,6 @@
 //! What a page says of what an instance's ledger has counted.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::MetricType::{self, Counter, Gauge};
@@ -66,6 +67,25 @@ pub(super) const FAMILIES: &[Family] = &[
                 if let Some(delays) = counted.totals.delay(state) {
                     histogram(delays, counted.created, &[state.as_str()], samples);
                 }
+            }
+        }),
+    },
+    Family {
+        name: "greenapi_incoming_statuses_total",
+        metric_type: Counter,
+        help: "Distinct statuses of contacts first seen (collector incoming).",
+        labels: &["type_message"],
+        read: Read::Instance(|instance, samples| {
+            let Some(counted) = &instance.counted_incoming else {
+                return;
+            };
+            // Only the type is told of statuses of contacts, so that kinds of one type are one series.
+            let mut by_type: BTreeMap<&str, u64> = BTreeMap::new();
+            for kind in &counted.kinds {
+                *by_type.entry(kind.type_message.as_str()).or_default() += counted.totals.statuses.get(*kind);
+            }
+            for (type_message, total) in by_type {
+                samples(&[type_message], counter(total, counted.created));
             }
         }),
     },

@@ -250,3 +250,23 @@ async fn where_the_disk_refuses_counters_stand_still_and_the_scrape_still_answer
         publisher.truth()
     );
 }
+
+#[tokio::test]
+async fn the_ledger_of_incoming_statuses_is_durable_too() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let storage = TempDir::new().unwrap();
+    let flags = ["--storage.path", storage.path().to_str().unwrap()];
+    let config = config(&simulator, &url, "collectors: [outgoing, incoming]\ntimeout: 1s");
+    let mut exporter = Exporter::start(&config, &flags).await;
+    let page = exporter.metrics().await;
+    let known = series(&page, "greenapi_incoming_statuses_total");
+    assert!(!known.is_empty());
+    exporter.kill().await;
+    // What is shown now can only come from the store.
+    simulator.set_behaviour(id(0), Behaviour::Reset).unwrap();
+    let exporter = Exporter::start(&config, &flags).await;
+    assert_eq!(
+        series(&exporter.metrics().await, "greenapi_incoming_statuses_total"),
+        known
+    );
+}

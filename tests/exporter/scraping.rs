@@ -161,6 +161,7 @@ async fn optional_collectors_show_what_they_found() {
     assert!(of("greenapi_contacts", 0, "type=\"user\",named=\"true\"") > Some(0.0));
     assert!(value(&page, &format!("greenapi_queued_messages{{id_instance=\"{}\"}}", id(0))).is_some());
     assert!(!series(&page, "greenapi_incoming_journal_statuses").is_empty());
+    assert!(!series(&page, "greenapi_incoming_statuses_total").is_empty());
     // Nobody waits for the recipients of every status; they fill up behind the scenes, one status a second.
     simulator.arrived(id(0), Method::GetStatusStatistic, 1).await.unwrap();
     for method in [

@@ -113,6 +113,7 @@ pub(crate) fn up() -> Instance {
             oldest_pending: Some(1_795_313_600),
         }),
         counted: Arc::new(Counted::of(&ledger())),
+        counted_incoming: Some(Arc::new(Counted::of(&ledger()))),
         counters,
         collected: Collected {
             incoming: Some(found([(TypeMessage::Text, 4), (TypeMessage::Image, 9)].into(), 80)),
