@@ -3,6 +3,7 @@
 mod call;
 mod incoming;
 mod outgoing;
+mod reading;
 mod statistic;
 
 use std::collections::BTreeMap;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::{Api, Attempt, SPACING, Target};
-use crate::clock::unix_seconds;
+use super::reading::{Reading, read};
+use super::{Attempt, SPACING, Target};
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
 use crate::green_api::JournalMethod;
 use crate::green_api::failure::Failure;
-use crate::journal::{Journal, Record, Tally, minutes};
+use crate::journal::Tally;
 use crate::label::LabelValue;
 use crate::snapshot::{Fetch, Instance};
 
@@ -36,24 +36,8 @@ impl Outgoing {
     }
 }
 
-/// A journal as it was read, and its ids if they are kept.
-struct Reading {
-    journal: Journal,
-    ids: Option<Arc<[Box<str>]>>,
-    /// The earliest last action in the window, in Unix seconds, where more than the window was asked for.
-    window_start: Option<u64>,
-}
-
-impl Reading {
-    /// The statuses in the window: all that were answered, unless more was asked for (spec 7.4).
-    fn in_window(&self) -> impl Iterator<Item = &Record> {
-        let start = self.window_start.unwrap_or(0);
-        self.journal
-            .records()
-            .iter()
-            .filter(move |record| record.timestamp >= start)
-    }
-}
+/// What one request answered, and the ids in it if they are kept.
+type Answer = (Reading, Option<Arc<[Box<str>]>>);
 
 /// Reads the journal. After a passing fault it asks once more, if that leaves room before `deadline`.
 pub(super) async fn fetch(
@@ -63,7 +47,7 @@ pub(super) async fn fetch(
 ) -> Landing<Attempt<Outgoing>> {
     let (start, keep_ids) = (Instant::now(), previous.value.ids.is_some());
     let mut instance = Arc::unwrap_or_clone(previous.value.instance);
-    let (mut asked, mut outcome) = read(&target, keep_ids).await;
+    let (mut asked, mut outcome) = ask(&target, keep_ids).await;
     let first_asked = asked;
     if let Err(failure) = &outcome
         && failure.is_passing
@@ -72,7 +56,7 @@ pub(super) async fn fetch(
         debug!(instance = %target.account().name, %failure, "asking for the journal once more");
         instance.counters.count_fetch(failure.result);
         tokio::time::sleep_until(asked + SPACING).await;
-        (asked, outcome) = read(&target, keep_ids).await;
+        (asked, outcome) = ask(&target, keep_ids).await;
     }
     let result = outcome
         .as_ref()
@@ -87,12 +71,12 @@ pub(super) async fn fetch(
     let mut ids = previous.value.ids;
     let mut failed = None;
     match outcome {
-        Ok(reading) => {
+        Ok((reading, new_ids)) => {
             let now = target.api.clock.now();
             instance.last_success = Some(now);
             instance.counters.count_defects(&reading.journal);
             instance.tally = Arc::new(Tally::new(reading.in_window(), &instance.tally));
-            ids = reading.ids;
+            ids = new_ids;
             target.api.books.submit(target.id(), reading.journal, now);
         }
         Err(failure) => failed = Some(failure),
@@ -112,59 +96,38 @@ pub(super) async fn fetch(
 }
 
 /// Makes one request, and tells when it was made.
-async fn read(target: &Target, keep_ids: bool) -> (Instant, Result<Reading, Failure>) {
+async fn ask(target: &Target, keep_ids: bool) -> (Instant, Result<Answer, Failure>) {
     let permit = target.api.permit().await;
     let asked = Instant::now();
     let outcome = match permit {
         // Boxed, so that the instances of a fleet that wait for a permit don't each hold the room of a request.
-        Ok(_permit) => Box::pin(read_in_time(target, keep_ids)).await,
+        Ok(_permit) => Box::pin(answer(target, keep_ids)).await,
         Err(failure) => Err(failure),
     };
     (asked, outcome)
 }
 
-async fn read_in_time(target: &Target, keep_ids: bool) -> Result<Reading, Failure> {
-    let (mut records, mut ids) = (Vec::new(), keep_ids.then(Vec::new));
-    let (config, window) = (&target.config, target.config.settings.window);
-    let Api {
-        client, books, clock, ..
-    } = &*target.api;
-    let now = clock.now();
-    let asked_for = books.minutes_to_ask(target.id(), window, now);
-    let is_widened = asked_for > minutes(window);
-    debug!(instance = %target.account().name, minutes = asked_for, "asking for the journal");
-    let reading = client.journal(
-        JournalMethod::Outgoing,
-        target.id(),
-        &config.credentials,
-        asked_for,
-        |id, record| {
-            records.push(record);
-            if let Some(ids) = &mut ids {
-                ids.push(Box::from(id));
-            }
-        },
-    );
-    let timeout = config.settings.timeout;
-    let malformed = tokio::time::timeout(timeout, reading)
-        .await
-        .map_err(|_| Failure::timeout(timeout))??;
-    Ok(Reading {
-        journal: Journal::new(records, malformed),
-        window_start: is_widened.then(|| unix_seconds(now).saturating_sub(window.as_secs())),
-        ids: ids.map(|mut ids| {
-            ids.sort_unstable();
-            ids.dedup();
-            ids.into()
-        }),
-    })
+async fn answer(target: &Target, keep_ids: bool) -> Result<Answer, Failure> {
+    let mut ids = keep_ids.then(Vec::new);
+    let reading = read(target, JournalMethod::Outgoing, &target.api.books, |id| {
+        if let Some(ids) = &mut ids {
+            ids.push(Box::from(id));
+        }
+    });
+    let reading = reading.await?;
+    let ids = ids.map(|mut ids: Vec<Box<str>>| {
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into()
+    });
+    Ok((reading, ids))
 }
 
 /// Tells people of a change; what stays the same is for those who look closely.
-fn log(target: &Target, before: Option<FetchResult>, outcome: &Result<Reading, Failure>) {
+fn log(target: &Target, before: Option<FetchResult>, outcome: &Result<Answer, Failure>) {
     let instance = &target.account().name;
     match outcome {
-        Ok(reading) => {
+        Ok((reading, _)) => {
             let (statuses, malformed) = (reading.journal.records().len(), reading.journal.malformed());
             if before.is_some_and(|before| before != FetchResult::Ok) {
                 info!(%instance, statuses, malformed, "the journal can be read again");

@@ -1,0 +1,53 @@
+//! A journal read in one request, published or incoming: as far back as the ledger needs, told apart from what is in the window.
+
+use tracing::debug;
+
+use super::Target;
+use crate::books::Books;
+use crate::clock::unix_seconds;
+use crate::green_api::JournalMethod;
+use crate::green_api::failure::Failure;
+use crate::journal::{Journal, Record, minutes};
+
+/// A journal as it was answered.
+pub(super) struct Reading {
+    pub(super) journal: Journal,
+    /// The earliest last action in the window, in Unix seconds, where more than the window was asked for.
+    window_start: Option<u64>,
+}
+
+impl Reading {
+    /// The statuses in the window: all that were answered, unless more was asked for (spec 7.4).
+    pub(super) fn in_window(&self) -> impl Iterator<Item = &Record> {
+        let start = self.window_start.unwrap_or(0);
+        let records = self.journal.records().iter();
+        records.filter(move |record| record.timestamp >= start)
+    }
+}
+
+/// Makes one request, for as much as `books` have missed, and gives the `idMessage` of every status to `on_id`.
+pub(super) async fn read(
+    target: &Target,
+    method: JournalMethod,
+    books: &Books,
+    mut on_id: impl FnMut(&str),
+) -> Result<Reading, Failure> {
+    let (config, window) = (&target.config, target.config.settings.window);
+    let now = target.api.clock.now();
+    let asked_for = books.minutes_to_ask(target.id(), window, now);
+    let is_widened = asked_for > minutes(window);
+    debug!(instance = %target.account().name, ?method, minutes = asked_for, "asking for the journal");
+    let mut records = Vec::new();
+    let (client, id, credentials) = (&target.api.client, target.id(), &config.credentials);
+    let reading = client.journal(method, id, credentials, asked_for, |id, record| {
+        records.push(record);
+        on_id(id);
+    });
+    let timeout = config.settings.timeout;
+    let malformed = tokio::time::timeout(timeout, reading).await;
+    let malformed = malformed.map_err(|_| Failure::timeout(timeout))??;
+    Ok(Reading {
+        journal: Journal::new(records, malformed),
+        window_start: is_widened.then(|| unix_seconds(now).saturating_sub(window.as_secs())),
+    })
+}
