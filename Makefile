@@ -44,8 +44,9 @@ mill:
 		($(FUZZ_IN) target/release/mill $$law $(FUZZ_SECONDS) $(MILL_SEED) seeds/$$law corpus/$$law) || exit 1; \
 	done
 
-# Checks what no test checks: form, lints, documentation, licences and origin of the dependencies, rules and dashboards.
-lint: lint-deploy target/lint/pint target/lint/dashboard-linter
+# Checks what no test checks: form, lints, documentation, licences and origin of the dependencies, rules and dashboards. Where
+# CI is set also what takes minutes and root: the packages and the image, built, run and removed.
+lint: lint-deploy target/lint/pint target/lint/dashboard-linter $(if $(CI),test-packages test-image)
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
@@ -82,18 +83,15 @@ lint-deploy: target/lint/actionlint target/lint/compose target/lint/crds target/
 generate:
 	deploy/generate > deploy/kubernetes/prometheusrule.yaml
 
-# Builds the Debian package and the rpm.
+# Builds what a release has, the Debian package and the rpm among it, in target/release-files: for machines of this kind.
+TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 packages:
 	deploy/install-tools packages
-	cargo build --release --locked
-	PATH="$(CURDIR)/target/tools/bin:$$PATH" cargo deb --no-build --quiet
-	PATH="$(CURDIR)/target/tools/bin:$$PATH" cargo generate-rpm --auto-req disabled
+	deploy/build-release $(TARGET)
 
 # Installs the Debian package here, runs it as its unit says, and removes it. As root; some minutes.
-test-packages:
-	rm -rf target/debian target/generate-rpm
-	$(MAKE) packages
-	deploy/test-packages
+test-packages: packages
+	deploy/test-packages $(TARGET)
 
 # Builds the image without a registry, and runs it as locked up as can be. As root; some minutes.
 test-image:
