@@ -463,6 +463,24 @@ fn skipped_strings_only_have_to_end() {
 }
 
 #[test]
+fn a_string_ends_at_its_first_quote_that_is_not_escaped_wherever_that_is() {
+    for before in 0..150 {
+        for escapes in [r#"\""#, r"\\", r#"\\\""#, r"\\\\", r"\\a\n", r#"\\a\"a\\"#] {
+            // Strings are only looked at so closely behind their first escaped quote, and many bytes at once: had the end
+            // been overlooked, no other quote may stop the search.
+            let (text, gap) = (format!(r#"\"{}{escapes}"#, "a".repeat(before)), " ".repeat(150));
+            let document = format!(r#"[{{"idMessage":"a","x":"{text}"{gap},"timestamp":1}}]"#);
+            assert_eq!(
+                fold([document.as_bytes()]).map(|answer| answer.statuses.len()),
+                Ok(1),
+                "{text}"
+            );
+            must_agree(document.as_bytes(), &fold([document.as_bytes()]));
+        }
+    }
+}
+
+#[test]
 fn numbers_out_of_the_range_of_f64_are_no_error() {
     check(
         r#"[{"idMessage":"a","timestamp":1,"x":1e999,"participants":[-1e999]}]"#,
@@ -675,7 +693,11 @@ fn string() -> BoxedStrategy<String> {
     ];
     let short = prop::collection::vec(piece, 0..5).prop_map(|pieces| format!("\"{}\"", pieces.concat()));
     let long = (1_020_usize..1_030).prop_map(|length| format!("\"{}\"", "a".repeat(length)));
-    prop_oneof![60 => short, 1 => long].boxed()
+    let gap = (0_usize..70).prop_map(|length| "a".repeat(length));
+    let escape = prop::sample::select(vec![r#"\""#, r"\\", r"\n"]);
+    let escapes = prop::collection::vec(prop_oneof![1 => gap, 3 => escape.prop_map(str::to_owned)], 0..60);
+    let full_of_escapes = escapes.prop_map(|pieces| format!("\"{}\"", pieces.concat()));
+    prop_oneof![60 => short, 1 => long, 3 => full_of_escapes].boxed()
 }
 
 fn number() -> BoxedStrategy<String> {

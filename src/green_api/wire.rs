@@ -18,6 +18,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+#[cfg(not(target_arch = "x86_64"))]
+use memchr::arch::all::memchr::{One, Two};
+#[cfg(target_arch = "x86_64")]
+use memchr::arch::x86_64::sse2::memchr::{One, Two};
 use memchr::memchr;
 
 use crate::journal::{Record, SendByApi, StatusId, StatusMessage, TypeMessage};
@@ -36,6 +40,8 @@ pub struct Fold {
     malformed: u64,
     /// How many bytes came before this chunk, or before the one that was refused.
     offset: u64,
+    /// How many bytes of this chunk there are from the one that was refused.
+    refused: usize,
 }
 
 /// The body is not the JSON of a journal. It says where, and never quotes: a journal holds texts and phone numbers.
@@ -57,10 +63,10 @@ impl Fold {
         let mut rest = chunk;
         while !rest.is_empty() {
             match self.step(rest, on_record) {
-                Ok(remaining) => rest = remaining,
-                Err(refused) => {
+                Some(remaining) => rest = remaining,
+                None => {
                     self.state = State::Invalid;
-                    self.offset += (chunk.len() - refused.len()) as u64;
+                    self.offset += (chunk.len() - self.refused) as u64;
                     return Err(InvalidJson { offset: self.offset });
                 }
             }
@@ -89,23 +95,82 @@ impl Fold {
         }
         let bytes = trim_space(bytes);
         let Some((byte, after)) = bytes.split_first() else {
-            return Ok(bytes);
+            return Some(bytes);
         };
         match (self.state, byte, self.open.last()) {
-            (State::Comma, b',', Some(Container::Array(role))) => {
-                self.role = role.of_element();
-                self.value(after)
-            }
-            (State::Comma, b',', Some(Container::Object(_))) => self.key(after),
+            (State::Comma, b',', Some(&Container::Array(role))) => self.elements(role.of_element(), after),
+            (State::Comma, b',', Some(&Container::Object(role))) => self.members(role, after),
             (State::Comma | State::FirstElement, b']', Some(Container::Array(_)))
             | (State::Comma | State::FirstKey, b'}', Some(Container::Object(_))) => {
                 self.close(on_record);
-                Ok(after)
+                Some(after)
             }
-            (State::FirstElement, ..) => self.value(bytes),
-            (State::FirstKey, ..) => self.key(bytes),
+            (State::FirstElement, _, Some(&Container::Array(role))) => self.elements(role.of_element(), bytes),
+            (State::FirstKey, _, Some(&Container::Object(role))) => self.members(role, bytes),
             (State::Colon, b':', _) => self.value(after),
-            _ => Err(bytes),
+            _ => self.refuse(bytes),
+        }
+    }
+
+    /// Goes over the members of an object from a key on, as long as they are plain, and into the one that isn't.
+    fn members<'a>(&mut self, object: Role, mut bytes: &'a [u8]) -> Step<'a> {
+        while let Some((key, value)) = plain_key(bytes) {
+            self.role = object.of_member(key);
+            let Some(rest) = self.plain_value(value) else {
+                return self.value(value);
+            };
+            match trim_space(rest) {
+                [b',', after @ ..] => bytes = after,
+                rest => {
+                    self.end_value();
+                    return Some(rest);
+                }
+            }
+        }
+        self.key(bytes)
+    }
+
+    /// Goes over the elements of an array, as long as they are strings that nothing captures, and into the one that isn't.
+    fn elements<'a>(&mut self, role: Role, mut bytes: &'a [u8]) -> Step<'a> {
+        while role != Role::Element
+            && let [b'"', text @ ..] = trim_space(bytes)
+            && let Some(quote) = closing_quote(false, text)
+        {
+            self.draft.begin(role, b'"');
+            match trim_space(&text[quote + 1..]) {
+                [b',', after @ ..] => bytes = after,
+                rest => {
+                    self.end_value();
+                    return Some(rest);
+                }
+            }
+        }
+        self.role = role;
+        self.value(bytes)
+    }
+
+    /// Goes over the value of a member that is whole and spelled as most are; `None` where it isn't, and nothing is lost.
+    fn plain_value<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+        let (&first, after) = bytes.split_first()?;
+        self.draft.begin(self.role, first);
+        match first {
+            b'"' if self.role.is_captured() => {
+                let text = short_plain(after)?;
+                self.draft.captured(self.role, text);
+                Some(&after[text.len() + 1..])
+            }
+            b'"' => Some(&after[closing_quote(false, after)? + 1..]),
+            b'1'..=b'9' => {
+                let (integer, rest) = short_integer(bytes)?;
+                if self.role == Role::Timestamp {
+                    self.draft.timestamp = in_range(integer);
+                }
+                Some(rest)
+            }
+            b't' => after.strip_prefix(b"rue"),
+            b'f' => after.strip_prefix(b"alse"),
+            b'n' => after.strip_prefix(b"ull"),
+            _ => None,
         }
     }
 
@@ -114,9 +179,9 @@ impl Fold {
         self.state = State::Key;
         self.role = Role::Key;
         match trim_space(bytes) {
-            [] => Ok(&[]),
-            [b'"', after @ ..] => self.begin_text(after),
-            refused => Err(refused),
+            [] => Some(&[]),
+            [b'"', after @ ..] => self.text(false, after),
+            refused => self.refuse(refused),
         }
     }
 
@@ -125,21 +190,21 @@ impl Fold {
         self.state = State::Value;
         let bytes = trim_space(bytes);
         let Some((&byte, after)) = bytes.split_first() else {
-            return Ok(bytes);
+            return Some(bytes);
         };
         match self.role {
             Role::Skipped => {}
-            Role::Journal if !matches!(byte, b'[' | b'n') => return Err(bytes),
+            Role::Journal if !matches!(byte, b'[' | b'n') => return self.refuse(bytes),
             Role::Element if byte != b'{' => self.malformed += 1,
             role => self.draft.begin(role, byte),
         }
         match byte {
-            b'"' => return self.begin_text(after),
+            b'"' => return self.text(false, after),
             b'-' | b'0'..=b'9' => return self.number(Number::Start, bytes),
             b't' => return self.literal(b"true", bytes),
             b'f' => return self.literal(b"false", bytes),
             b'n' => return self.literal(b"null", bytes),
-            b'[' | b'{' if self.open.len() == DEEPEST => return Err(bytes),
+            b'[' | b'{' if self.open.len() == DEEPEST => return self.refuse(bytes),
             b'[' => {
                 self.open.push(Container::Array(self.role));
                 self.role = self.role.of_element();
@@ -149,20 +214,27 @@ impl Fold {
                 self.open.push(Container::Object(self.role));
                 self.state = State::FirstKey;
             }
-            _ => return Err(bytes),
+            _ => return self.refuse(bytes),
         }
-        Ok(after)
+        Some(after)
     }
 
     /// Ends the innermost container, and with it perhaps a status.
     fn close(&mut self, on_record: &mut impl FnMut(&str, Record)) {
         if let Some(Container::Object(Role::Element)) = self.open.pop() {
             match self.draft.record() {
-                Some(record) => on_record(&self.draft.id_message, record),
+                Some((id_message, record)) => on_record(id_message, record),
                 None => self.malformed += 1,
             }
         }
         self.end_value();
+    }
+
+    /// Refuses the first of these bytes.
+    #[cold]
+    fn refuse<'a>(&mut self, bytes: &[u8]) -> Step<'a> {
+        self.refused = bytes.len();
+        None
     }
 
     fn end_value(&mut self) {
@@ -179,9 +251,9 @@ impl Fold {
         match (missing, rest) {
             ([], _) => self.end_value(),
             (_, []) => self.state = State::Literal(missing),
-            _ => return Err(rest),
+            _ => return self.refuse(rest),
         }
-        Ok(rest)
+        Some(rest)
     }
 
     fn number<'a>(&mut self, mut number: Number, rest: &'a [u8]) -> Step<'a> {
@@ -195,7 +267,7 @@ impl Fold {
             }
             let (piece, rest) = rest.split_at(length);
             if !number.is_complete() {
-                return Err(rest);
+                return self.refuse(rest);
             }
             if self.role == Role::Timestamp {
                 let raw = whole(&mut self.scratch, piece);
@@ -204,23 +276,13 @@ impl Fold {
                 }
             }
             self.end_value();
-            return Ok(rest);
+            return Some(rest);
         }
         if self.role == Role::Timestamp {
             keep(&mut self.scratch, rest);
         }
         self.state = State::Number(number);
-        Ok(&[])
-    }
-
-    /// Begins a string, after its opening quote.
-    fn begin_text<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
-        if self.role.is_captured()
-            && let Some(text) = short_plain(bytes)
-        {
-            return self.end_text(Some(text), &bytes[text.len()..]);
-        }
-        self.text(false, bytes)
+        Some(&[])
     }
 
     /// Goes on with a string, somewhere after its opening quote.
@@ -232,7 +294,7 @@ impl Fold {
             self.state = State::Text {
                 escaped: ends_escaping(&bytes[usize::from(escaped)..]),
             };
-            return Ok(&[]);
+            return Some(&[]);
         };
         let (piece, bytes) = bytes.split_at(quote);
         if !self.role.is_captured() {
@@ -242,7 +304,9 @@ impl Fold {
         if raw.len() > LONGEST_CAPTURED {
             return self.end_text(None, bytes);
         }
-        let text = unescaped(&raw).ok_or(bytes)?;
+        let Some(text) = unescaped(&raw) else {
+            return self.refuse(bytes);
+        };
         self.end_text(Some(text.as_bytes()), bytes)
     }
 
@@ -257,19 +321,19 @@ impl Fold {
             self.state = State::Colon;
             return match after {
                 [b':', after @ ..] => self.value(after),
-                _ => Ok(after),
+                _ => Some(after),
             };
         }
         if let Some(text) = text {
-            self.draft.captured(self.role, &String::from_utf8_lossy(text));
+            self.draft.captured(self.role, text);
         }
         self.end_value();
-        Ok(after)
+        Some(after)
     }
 }
 
-/// The bytes that remain after a step, or, if the first of them can't be there, those.
-type Step<'a> = Result<&'a [u8], &'a [u8]>;
+/// The bytes that remain after a step; `None` if one was refused.
+type Step<'a> = Option<&'a [u8]>;
 
 /// What may come next, or goes on.
 #[derive(Debug, Clone, Copy, Default)]
@@ -403,7 +467,7 @@ impl Role {
 #[derive(Debug, Default)]
 struct Draft {
     /// Empty unless there is one.
-    id_message: String,
+    id_message: Vec<u8>,
     /// `None` unless it is usable.
     timestamp: Option<u64>,
     status_message: Option<StatusMessage>,
@@ -444,23 +508,29 @@ impl Draft {
     }
 
     /// Takes a text that was captured.
-    fn captured(&mut self, role: Role, text: &str) {
+    fn captured(&mut self, role: Role, text: &[u8]) {
         match role {
-            Role::IdMessage => self.id_message.push_str(text),
+            Role::IdMessage => self.id_message.extend_from_slice(text),
             Role::Timestamp => self.timestamp = timestamp_of_digits(text),
-            Role::StatusMessage => self.status_message = Some(StatusMessage::parse(Some(text))),
-            Role::TypeMessage => self.type_message = Some(TypeMessage::parse(Some(text))),
+            Role::StatusMessage => {
+                self.status_message = std::str::from_utf8(text)
+                    .ok()
+                    .map(|text| StatusMessage::parse(Some(text)));
+            }
+            Role::TypeMessage => {
+                self.type_message = std::str::from_utf8(text)
+                    .ok()
+                    .map(|text| TypeMessage::parse(Some(text)))
+            }
             _ => {}
         }
     }
 
     /// The status; `None` if it is malformed.
-    fn record(&self) -> Option<Record> {
-        if self.id_message.is_empty() {
-            return None;
-        }
-        Some(Record {
-            id: StatusId::of(&self.id_message),
+    fn record(&self) -> Option<(&str, Record)> {
+        let id_message = std::str::from_utf8(&self.id_message).ok().filter(|id| !id.is_empty())?;
+        let record = Record {
+            id: StatusId::of(id_message),
             timestamp: self.timestamp?,
             participants: if self.participants > 0 {
                 self.participants
@@ -470,7 +540,8 @@ impl Draft {
             status_message: self.status_message.unwrap_or(StatusMessage::Unknown),
             type_message: self.type_message.unwrap_or(TypeMessage::Unknown),
             send_by_api: self.send_by_api.unwrap_or(SendByApi::Unknown),
-        })
+        };
+        Some((id_message, record))
     }
 }
 
@@ -491,7 +562,10 @@ fn whole<'a>(scratch: &mut Vec<u8>, last: &'a [u8]) -> Cow<'a, [u8]> {
 
 /// The bytes from the first that isn't white space.
 fn trim_space(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\n' | b'\r' | b'\t', after @ ..] = bytes {
+    while let [byte, after @ ..] = bytes
+        && *byte <= b' '
+        && matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+    {
         bytes = after;
     }
     bytes
@@ -499,8 +573,20 @@ fn trim_space(mut bytes: &[u8]) -> &[u8] {
 
 /// Where the quote is that ends a string, if it is in these bytes of it; `escaped` tells whether the first of them is.
 fn closing_quote(escaped: bool, bytes: &[u8]) -> Option<usize> {
-    let mut from = usize::from(escaped);
+    let from = usize::from(escaped);
+    let piece = &bytes[from..];
+    let quote = find_quote(piece)?;
+    if ends_escaping(&piece[..quote]) {
+        return closing_quote_after(from + quote + 1, bytes);
+    }
+    Some(from + quote)
+}
+
+/// The same for a text with escapes, behind `from`, where the latest of them ends.
+#[inline(never)]
+fn closing_quote_after(mut from: usize, bytes: &[u8]) -> Option<usize> {
     loop {
+        from += without_end(&bytes[from..]);
         let piece = &bytes[from..];
         let quote = find_quote(piece)?;
         if !ends_escaping(&piece[..quote]) {
@@ -510,40 +596,84 @@ fn closing_quote(escaped: bool, bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The text of a string that ends soon and is plain ASCII, as most are.
-fn short_plain(bytes: &[u8]) -> Option<&[u8]> {
-    let length = first_byte(bytes, |word| {
-        let controls = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
-        zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES) | controls | word
-    })?;
-    let (text, after) = bytes.split_at(length);
-    after.starts_with(b"\"").then_some(text)
-}
-
 /// Where the first quote is. Most strings are short: the quote is found before `memchr` would have begun.
 fn find_quote(bytes: &[u8]) -> Option<usize> {
-    first_byte(bytes, |word| zeros(word ^ QUOTES)).or_else(|| memchr(b'"', bytes))
+    let beginning = &bytes[..bytes.len().min(SHORT)];
+    One::new(b'"')?.find(beginning).or_else(|| memchr(b'"', bytes))
 }
 
-/// Where the first byte is that `highest_bits` marks, among the first 32: eight are looked at at once.
-fn first_byte(bytes: &[u8], highest_bits: impl Fn(u64) -> u64) -> Option<usize> {
-    for (index, word) in bytes.as_chunks::<8>().0.iter().take(4).enumerate() {
-        let marks = highest_bits(u64::from_le_bytes(*word)) & (ONES << 7);
-        if marks != 0 {
-            return Some(8 * index + marks.trailing_zeros() as usize / 8);
+/// The length of a beginning of a string that surely has no end in it; its first byte is not escaped, nor is the byte after it.
+///
+/// It is for texts full of escapes, which would have `memchr` begin again and again. Of four blocks side by side each byte of
+/// `marks` tells where there is a quote (one of the lower bits) or a backslash (one of the upper). There is no branch in it.
+fn without_end(bytes: &[u8]) -> usize {
+    let mut escaped = 0;
+    let mut length = 0;
+    for blocks in bytes.as_chunks::<{ 4 * BLOCK }>().0 {
+        let mut marks = [0_u8; BLOCK];
+        for (index, mark) in marks.iter_mut().enumerate() {
+            for block in 0..4 {
+                let byte = blocks[BLOCK * block + index];
+                *mark |= u8::from(byte == b'"') << block;
+                *mark |= u8::from(byte == b'\\') << (4 + block);
+            }
+        }
+        let marks = u128::from_le_bytes(marks);
+        let (quotes, backslashes) = (marks & LOWER, (marks >> 4) & LOWER);
+        // The byte after the last of a block is the first of the next one.
+        let after = (backslashes << 8) | (backslashes >> 120 << 1) | escaped;
+        if quotes & !after != 0 || backslashes & after != 0 {
+            break;
+        }
+        escaped = backslashes >> 123;
+        length += blocks.len();
+    }
+    length - usize::from(escaped != 0)
+}
+
+/// A key that is whole and plain, and what comes after its colon.
+fn plain_key(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let text = trim_space(bytes).strip_prefix(b"\"")?;
+    let key = short_plain(text)?;
+    let value = trim_space(&text[key.len() + 1..]).strip_prefix(b":")?;
+    Some((key, trim_space(value)))
+}
+
+/// The text of a string that ends soon and is plain ASCII, as most are.
+fn short_plain(bytes: &[u8]) -> Option<&[u8]> {
+    let beginning = &bytes[..bytes.len().min(SHORT)];
+    let length = Two::new(b'"', b'\\')?.find(beginning)?;
+    let (text, after) = bytes.split_at(length);
+    (after[0] == b'"' && is_plain(text)).then_some(text)
+}
+
+/// Whether there is no control character and all is ASCII. Eight bytes are looked at at once.
+fn is_plain(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let is_plain_word = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        // The highest bit of a byte shows that it isn't ASCII, or was less than a space.
+        (word | word.wrapping_sub(u64::from_ne_bytes([b' '; 8]))) & u64::from_ne_bytes([0x80; 8]) == 0
+    };
+    words.iter().all(is_plain_word) && rest.iter().all(|byte| (b' '..0x80).contains(byte))
+}
+
+/// A number that ends soon and has only digits, and what comes after it.
+fn short_integer(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut integer = 0;
+    for (length, byte) in bytes.iter().take(LONGEST_INTEGER + 1).enumerate() {
+        match byte {
+            b'0'..=b'9' => integer = 10 * integer + u64::from(byte - b'0'),
+            b'.' | b'e' | b'E' => return None,
+            _ => return Some((integer, &bytes[length..])),
         }
     }
     None
 }
 
-/// Marks the first byte that is zero, and perhaps others after it.
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word
-}
-
 /// Whether the byte after these bytes of a string is escaped: an even number of backslashes escape each other.
 fn ends_escaping(bytes: &[u8]) -> bool {
-    bytes.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1
+    bytes.ends_with(b"\\") && bytes.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1
 }
 
 /// The text between the quotes of a JSON string; `None` if it isn't one.
@@ -569,9 +699,13 @@ fn timestamp_of_number(number: &str) -> Option<u64> {
     in_range(seconds)
 }
 
-fn timestamp_of_digits(text: &str) -> Option<u64> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text)?;
-    in_range(digits.parse().ok()?)
+fn timestamp_of_digits(text: &[u8]) -> Option<u64> {
+    let digits = (!text.is_empty()).then_some(text)?.iter();
+    let seconds = digits.copied().try_fold(0_u64, |seconds, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        seconds.checked_mul(10)?.checked_add(digit)
+    });
+    in_range(seconds?)
 }
 
 fn in_range(timestamp: u64) -> Option<u64> {
@@ -587,7 +721,14 @@ const DEEPEST: usize = 127;
 /// The end of the year 9999, in Unix seconds.
 const LATEST_TIMESTAMP: u64 = 253_402_300_799;
 
-/// A byte in each of the eight places of a word.
-const ONES: u64 = u64::from_ne_bytes([1; 8]);
-const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
-const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
+/// A string that ends within so many bytes is short.
+const SHORT: usize = 64;
+
+/// Any number of so many digits fits into 64 bits.
+const LONGEST_INTEGER: usize = 18;
+
+/// How many bytes are looked at at once: as many as fit in a register of any machine.
+const BLOCK: usize = 16;
+
+/// The lower half of each byte.
+const LOWER: u128 = u128::from_ne_bytes([0x0f; 16]);
