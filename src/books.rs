@@ -32,7 +32,7 @@ struct Book {
     ledger: Ledger,
     /// What is shown of the ledger.
     counted: Arc<Counted>,
-    /// The latest answer, and when it came in Unix seconds, until it is entered in the ledger.
+    /// The latest answer that changes something, and when it came in Unix seconds, until it is entered in the ledger.
     pending: Option<(Journal, u64)>,
 }
 
@@ -78,9 +78,17 @@ impl Books {
     }
 
     /// Takes an answer that came at `now`. It counts once it is settled.
+    ///
+    /// One that changes nothing, as nearly all are, is entered at once: a fleet would need much memory to keep all of them till then.
     pub fn submit(&self, id: InstanceId, journal: Journal, now: SystemTime) {
+        let now = unix_seconds(now);
         if let Some(book) = locked(&self.by_instance).get_mut(&id) {
-            book.pending = Some((journal, unix_seconds(now)));
+            let changes = book.ledger.changes(&journal, now);
+            if changes.is_empty() {
+                book.ledger.commit(changes);
+            } else {
+                book.pending = Some((journal, now));
+            }
         }
     }
 

@@ -251,18 +251,18 @@ impl Tally {
             counts: previous.counts.iter().map(|(labels, _)| (*labels, 0)).collect(),
             ..Self::default()
         };
+        // While they are searched they are in an order of their own, which is found sooner than that of their texts.
+        tally.counts.sort_unstable();
         for record in records {
             tally.add(record);
         }
+        tally.counts.sort_unstable_by_key(|(labels, _)| texts(*labels));
         tally
     }
 
     fn add(&mut self, record: &Record) {
         let labels = (record.status_message, record.kind());
-        match self
-            .counts
-            .binary_search_by(|(present, _)| texts(*present).cmp(&texts(labels)))
-        {
+        match self.counts.binary_search_by_key(&labels, |(present, _)| *present) {
             Ok(index) => self.counts[index].1 += 1,
             Err(index) => self.counts.insert(index, (labels, 1)),
         }

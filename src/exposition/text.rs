@@ -22,18 +22,19 @@ pub(super) enum Dialect {
 /// Writes the page to `out`.
 pub(super) fn write(page: &Page, dialect: Dialect, out: &mut impl Write) -> io::Result<()> {
     let mut blocks = Blocks {
-        block: Vec::with_capacity(2 * BLOCK),
+        block: Vec::new(),
         written: Ok(()),
         out,
     };
     for family in page.families() {
-        let lines = Lines::new(family, dialect);
-        let mut first = true;
+        // Many families have no samples.
+        let mut lines = None;
         page.samples(family, |sample| {
-            if first {
+            let lines = lines.get_or_insert_with(|| {
+                let lines = Lines::new(family, dialect);
                 lines.head(&mut blocks.block);
-                first = false;
-            }
+                lines
+            });
             lines.sample(sample, &mut blocks.block);
             blocks.pass_on(BLOCK);
         });
@@ -83,7 +84,7 @@ impl<'a> Lines<'a> {
         let labels = family.all_labels().into_iter().chain(["le"]);
         let opening = |(index, label)| {
             let before = if index == 0 { "{" } else { "\"," };
-            format!("{before}{label}=\"")
+            [before, label, "=\""].concat()
         };
         let bounds = match family.metric_type {
             MetricType::Histogram { bounds } => bounds,
@@ -105,11 +106,13 @@ impl<'a> Lines<'a> {
     /// The lines that tell what the family is.
     fn head(&self, block: &mut Vec<u8>) {
         let (name, help) = match self.dialect {
-            Dialect::Prometheus => (self.family.name, escaped(self.family.help, "\\\n")),
-            Dialect::OpenMetrics { .. } => (self.family.stem(), escaped(self.family.help, "\\\n\"")),
+            Dialect::Prometheus => (self.family.name, self.family.help),
+            Dialect::OpenMetrics { .. } => (self.family.stem(), self.family.help),
         };
         let metric_type = self.family.metric_type.as_str();
-        block.extend_from_slice(format!("# HELP {name} {help}\n# TYPE {name} {metric_type}\n").as_bytes());
+        for piece in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", metric_type, "\n"] {
+            block.extend_from_slice(piece.as_bytes());
+        }
     }
 
     /// The lines of one sample.
@@ -155,17 +158,17 @@ impl<'a> Lines<'a> {
 fn push_label_value(value: &str, block: &mut Vec<u8>) {
     let special = |byte: u8| matches!(byte, b'\\' | b'\n' | b'"');
     if value.bytes().any(special) {
-        block.extend_from_slice(escaped(value, "\\\n\"").as_bytes());
+        block.extend_from_slice(escaped(value).as_bytes());
     } else {
         block.extend_from_slice(value.as_bytes());
     }
 }
 
-/// Puts a backslash before each of the `special` characters.
-fn escaped(text: &str, special: &str) -> String {
+/// Puts a backslash before each special character.
+fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        if special.contains(character) {
+        if matches!(character, '\\' | '\n' | '"') {
             escaped.push('\\');
         }
         escaped.push(if character == '\n' { 'n' } else { character });
@@ -213,8 +216,7 @@ mod tests {
 
     #[test]
     fn what_would_end_a_line_or_a_value_is_escaped() {
-        assert_eq!(escaped("a\\b \"c\"\nd é", "\\\n"), "a\\\\b \"c\"\\nd é");
-        assert_eq!(escaped("a\\b \"c\"\nd é", "\\\n\""), "a\\\\b \\\"c\\\"\\nd é");
+        assert_eq!(escaped("a\\b \"c\"\nd é"), "a\\\\b \\\"c\\\"\\nd é");
     }
 
     #[test]

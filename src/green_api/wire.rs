@@ -19,9 +19,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 #[cfg(not(target_arch = "x86_64"))]
-use memchr::arch::all::memchr::{One, Two};
+use memchr::arch::all::memchr::One;
 #[cfg(target_arch = "x86_64")]
-use memchr::arch::x86_64::sse2::memchr::{One, Two};
+use memchr::arch::x86_64::sse2::memchr::One;
 use memchr::memchr;
 
 use crate::journal::{Record, SendByApi, StatusId, StatusMessage, TypeMessage};
@@ -639,23 +639,24 @@ fn plain_key(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((key, trim_space(value)))
 }
 
-/// The text of a string that ends soon and is plain ASCII, as most are.
+/// The text of a string that ends soon and is plain ASCII, as most are. Eight bytes are looked at at once.
 fn short_plain(bytes: &[u8]) -> Option<&[u8]> {
-    let beginning = &bytes[..bytes.len().min(SHORT)];
-    let length = Two::new(b'"', b'\\')?.find(beginning)?;
-    let (text, after) = bytes.split_at(length);
-    (after[0] == b'"' && is_plain(text)).then_some(text)
+    for (index, word) in bytes.as_chunks::<8>().0.iter().take(SHORT / 8).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The highest bit of the first byte that is a quote, a backslash, a control character or not ASCII; of those after it
+        // nothing can be said.
+        let marks = (zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES) | zeros(word & CONTROLS) | word) & HIGHEST_BITS;
+        if marks != 0 {
+            let length = 8 * index + marks.trailing_zeros() as usize / 8;
+            return (bytes[length] == b'"').then_some(&bytes[..length]);
+        }
+    }
+    None
 }
 
-/// Whether there is no control character and all is ASCII. Eight bytes are looked at at once.
-fn is_plain(text: &[u8]) -> bool {
-    let (words, rest) = text.as_chunks::<8>();
-    let is_plain_word = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word);
-        // The highest bit of a byte shows that it isn't ASCII, or was less than a space.
-        (word | word.wrapping_sub(u64::from_ne_bytes([b' '; 8]))) & u64::from_ne_bytes([0x80; 8]) == 0
-    };
-    words.iter().all(is_plain_word) && rest.iter().all(|byte| (b' '..0x80).contains(byte))
+/// Marks the first byte that is zero, and perhaps others after it.
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(u64::from_ne_bytes([1; 8])) & !word
 }
 
 /// A number that ends soon and has only digits, and what comes after it.
@@ -732,3 +733,9 @@ const BLOCK: usize = 16;
 
 /// The lower half of each byte.
 const LOWER: u128 = u128::from_ne_bytes([0x0f; 16]);
+
+const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
+/// The bits of a byte of which a control character has none.
+const CONTROLS: u64 = u64::from_ne_bytes([0xe0; 8]);
+const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
