@@ -18,7 +18,8 @@ use crate::store::{Store, StoreError};
 /// The ledgers of all instances, and where they are kept.
 #[derive(Debug, Default)]
 pub struct Books {
-    by_instance: Mutex<BTreeMap<InstanceId, Book>>,
+    // Boxed, because a tree that is filled in order leaves half of its places free.
+    by_instance: Mutex<BTreeMap<InstanceId, Box<Book>>>,
     /// Absent where counters start anew with the process.
     store: Option<Arc<Mutex<Store>>>,
     /// Held by the one who writes: batches reach the store one after the other.
@@ -43,12 +44,12 @@ struct Errors {
 }
 
 impl Book {
-    fn new(ledger: Ledger) -> Self {
-        Self {
+    fn new(ledger: Ledger) -> Box<Self> {
+        Box::new(Self {
             counted: Arc::new(Counted::of(&ledger)),
             ledger,
             pending: None,
-        }
+        })
     }
 }
 
@@ -73,8 +74,11 @@ impl Books {
     /// The minutes to ask the API for, so that nothing is missed since the last answer (spec 7.4).
     pub fn minutes_to_ask(&self, id: InstanceId, window: Duration, now: SystemTime) -> u64 {
         let books = locked(&self.by_instance);
-        let minutes = |book: &Book| book.ledger.minutes_to_ask(window, unix_seconds(now));
-        books.get(&id).map_or_else(|| crate::journal::minutes(window), minutes)
+        let now = unix_seconds(now);
+        match books.get(&id) {
+            None => crate::journal::minutes(window),
+            Some(book) => book.ledger.minutes_to_ask(window, now),
+        }
     }
 
     /// Takes an answer that came at `now`. It counts once it is settled.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{AcquireError, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -255,10 +255,9 @@ impl Target {
 
 impl Api {
     /// Waits until a request may be made. The permit is given back when dropped.
-    async fn permit(&self) -> Result<impl Drop + '_, Failure> {
-        // The semaphore is never closed.
-        let closed = |_: AcquireError| Failure::timeout(Duration::ZERO);
-        self.permits.acquire().await.map_err(closed)
+    async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        // There always is one in the end: the semaphore is never closed.
+        self.permits.acquire().await.ok()
     }
 }
 

@@ -1,15 +1,17 @@
 //! One fetch at a time of one thing, whoever asks, and its latest result for all of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Fetches a `T` when it is due. Those who ask while a fetch is under way share its result, and none of them can cancel it.
 #[derive(Debug)]
 pub struct Flight<T> {
-    state: watch::Sender<State<T>>,
+    state: Mutex<State<T>>,
+    /// Told whenever a fetch has ended.
+    ended: Notify,
 }
 
 #[derive(Debug)]
@@ -40,7 +42,8 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
             due: Some(now),
         };
         Arc::new(Self {
-            state: watch::Sender::new(state),
+            state: Mutex::new(state),
+            ended: Notify::new(),
         })
     }
 
@@ -50,48 +53,62 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         F: Future<Output = Landing<T>> + Send + 'static,
     {
         let start = Instant::now();
-        let is_due = |state: &mut State<T>| {
-            let is_due = state.due.is_some_and(|due| due <= start);
-            if is_due {
-                state.due = None;
-                state.started = start;
+        let latest = {
+            let mut state = self.state();
+            if state.due.is_none_or(|due| due > start) {
+                return false;
             }
-            is_due
+            state.due = None;
+            state.started = start;
+            state.latest.clone()
         };
-        if !self.state.send_if_modified(is_due) {
-            return false;
-        }
         let under_way = UnderWay { flight: self.clone() };
-        let fetch = fetch(self.latest());
+        let fetch = fetch(latest);
         tokio::spawn(async move {
             let landing = fetch.await;
-            under_way.flight.state.send_modify(|state| {
-                state.latest = landing.value;
-                state.due = Some(start + landing.fresh_for);
-            });
+            let mut state = under_way.flight.state();
+            state.latest = landing.value;
+            state.due = Some(start + landing.fresh_for);
         });
         true
     }
 
     /// The latest value, once no fetch is under way; `None` if one still is at `deadline`.
     pub async fn landed(&self, deadline: Instant) -> Option<T> {
-        let mut state = self.state.subscribe();
-        let landed = state.wait_for(|state| state.due.is_some());
-        let state = tokio::time::timeout_at(deadline, landed).await.ok()?.ok()?;
-        Some(state.latest.clone())
+        let landed = async {
+            loop {
+                // It hears of every end from now on, so also of one between the look and the wait.
+                let ended = self.ended.notified();
+                if let Some(landed) = self.unless_under_way() {
+                    return landed;
+                }
+                ended.await;
+            }
+        };
+        tokio::time::timeout_at(deadline, landed).await.ok()
     }
 
     /// Lets the next fetch start `spacing` after the latest started, if it would have to wait for longer.
     pub fn end_wait(&self, spacing: Duration) {
-        self.state.send_modify(|state| {
-            let earliest = state.started + spacing;
-            state.due = state.due.map(|due| due.min(earliest));
-        });
+        let mut state = self.state();
+        let earliest = state.started + spacing;
+        state.due = state.due.map(|due| due.min(earliest));
     }
 
     /// The latest value as it is now.
     pub fn latest(&self) -> T {
-        self.state.borrow().latest.clone()
+        self.state().latest.clone()
+    }
+
+    fn unless_under_way(&self) -> Option<T> {
+        let state = self.state();
+        state.due.map(|_| state.latest.clone())
+    }
+}
+
+impl<T> Flight<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,13 +119,8 @@ struct UnderWay<T> {
 
 impl<T> Drop for UnderWay<T> {
     fn drop(&mut self) {
-        self.flight.state.send_if_modified(|state| {
-            let lost = state.due.is_none();
-            if lost {
-                state.due = Some(Instant::now());
-            }
-            lost
-        });
+        self.flight.state().due.get_or_insert_with(Instant::now);
+        self.flight.ended.notify_waiters();
     }
 }
 

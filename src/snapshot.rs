@@ -1,6 +1,6 @@
 //! What is known of every instance, and of the exporter itself, at one moment. A page is a function of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use crate::account::Account;
@@ -89,6 +89,9 @@ impl Default for Counted {
     }
 }
 
+/// Shared by all instances of which nothing was counted yet.
+static NOTHING_COUNTED: LazyLock<Arc<Counted>> = LazyLock::new(Arc::default);
+
 /// How a fetch went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fetch {
@@ -143,7 +146,7 @@ impl Instance {
             latest: None,
             last_success: None,
             tally: Arc::default(),
-            counted: Arc::default(),
+            counted: NOTHING_COUNTED.clone(),
             counted_incoming: None,
             counters: Counters::default(),
             collected: Collected::default(),

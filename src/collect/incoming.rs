@@ -23,11 +23,8 @@ pub(super) async fn fetch(
     let start = Instant::now();
     let permit = target.api.permit().await;
     let asked = Instant::now();
-    let outcome = async {
-        let _permit = permit?;
-        read(&target, JournalMethod::Incoming, &target.api.incoming_books, |_| ()).await
-    };
-    let outcome = outcome.await;
+    let outcome = read(&target, JournalMethod::Incoming, &target.api.incoming_books, |_| ()).await;
+    drop(permit);
     if let Err(failure) = &outcome {
         debug!(instance = %target.account().name, %failure, "cannot read the journal of incoming statuses");
     }

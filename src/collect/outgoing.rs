@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -39,15 +40,31 @@ impl Outgoing {
 /// What one request answered, and the ids in it if they are kept.
 type Answer = (Reading, Option<Arc<[Box<str>]>>);
 
-/// Reads the journal. After a passing fault it asks once more, if that leaves room before `deadline`.
+/// Reads the journal once its turn has come.
 pub(super) async fn fetch(
     target: Arc<Target>,
     previous: Attempt<Outgoing>,
     deadline: Instant,
 ) -> Landing<Attempt<Outgoing>> {
-    let (start, keep_ids) = (Instant::now(), previous.value.ids.is_some());
+    let start = Instant::now();
+    let permit = target.api.permit().await;
+    // Boxed, so that the instances of a fleet that wait for a permit don't each hold the room of a request.
+    Box::pin(fetch_in_turn(&target, permit, previous, start, deadline)).await
+}
+
+/// Reads the journal. After a passing fault it asks once more, if that leaves room before `deadline`.
+async fn fetch_in_turn(
+    target: &Target,
+    permit: Option<SemaphorePermit<'_>>,
+    previous: Attempt<Outgoing>,
+    start: Instant,
+    deadline: Instant,
+) -> Landing<Attempt<Outgoing>> {
+    let keep_ids = previous.value.ids.is_some();
     let mut instance = Arc::unwrap_or_clone(previous.value.instance);
-    let (mut asked, mut outcome) = ask(&target, keep_ids).await;
+    let mut asked = Instant::now();
+    let mut outcome = answer(target, keep_ids).await;
+    drop(permit);
     let first_asked = asked;
     if let Err(failure) = &outcome
         && failure.is_passing
@@ -56,12 +73,14 @@ pub(super) async fn fetch(
         debug!(instance = %target.account().name, %failure, "asking for the journal once more");
         instance.counters.count_fetch(failure.result);
         tokio::time::sleep_until(asked + SPACING).await;
-        (asked, outcome) = ask(&target, keep_ids).await;
+        let _permit = target.api.permit().await;
+        asked = Instant::now();
+        outcome = answer(target, keep_ids).await;
     }
     let result = outcome
         .as_ref()
         .map_or_else(|failure| failure.result, |_| FetchResult::Ok);
-    log(&target, instance.latest.map(|fetch| fetch.result), &outcome);
+    log(target, instance.latest.map(|fetch| fetch.result), &outcome);
 
     instance.counters.count_fetch(result);
     instance.latest = Some(Fetch {
@@ -95,18 +114,7 @@ pub(super) async fn fetch(
     )
 }
 
-/// Makes one request, and tells when it was made.
-async fn ask(target: &Target, keep_ids: bool) -> (Instant, Result<Answer, Failure>) {
-    let permit = target.api.permit().await;
-    let asked = Instant::now();
-    let outcome = match permit {
-        // Boxed, so that the instances of a fleet that wait for a permit don't each hold the room of a request.
-        Ok(_permit) => Box::pin(answer(target, keep_ids)).await,
-        Err(failure) => Err(failure),
-    };
-    (asked, outcome)
-}
-
+/// Makes one request.
 async fn answer(target: &Target, keep_ids: bool) -> Result<Answer, Failure> {
     let mut ids = keep_ids.then(Vec::new);
     let reading = read(target, JournalMethod::Outgoing, &target.api.books, |id| {

@@ -62,14 +62,12 @@ impl Fold {
         }
         let mut rest = chunk;
         while !rest.is_empty() {
-            match self.step(rest, on_record) {
-                Some(remaining) => rest = remaining,
-                None => {
-                    self.state = State::Invalid;
-                    self.offset += (chunk.len() - self.refused) as u64;
-                    return Err(InvalidJson { offset: self.offset });
-                }
-            }
+            let Some(remaining) = self.step(rest, on_record) else {
+                self.state = State::Invalid;
+                self.offset += (chunk.len() - self.refused) as u64;
+                return Err(InvalidJson { offset: self.offset });
+            };
+            rest = remaining;
         }
         self.offset += chunk.len() as u64;
         Ok(())
@@ -223,7 +221,7 @@ impl Fold {
     fn close(&mut self, on_record: &mut impl FnMut(&str, Record)) {
         if let Some(Container::Object(Role::Element)) = self.open.pop() {
             match self.draft.record() {
-                Some((id_message, record)) => on_record(id_message, record),
+                Some(record) => on_record(&self.draft.id_message, record),
                 None => self.malformed += 1,
             }
         }
@@ -298,20 +296,20 @@ impl Fold {
         };
         let (piece, bytes) = bytes.split_at(quote);
         if !self.role.is_captured() {
-            return self.end_text(None, bytes);
+            return Some(self.end_text(None, bytes));
         }
         let raw = whole(&mut self.scratch, piece);
         if raw.len() > LONGEST_CAPTURED {
-            return self.end_text(None, bytes);
+            return Some(self.end_text(None, bytes));
         }
         let Some(text) = unescaped(&raw) else {
             return self.refuse(bytes);
         };
-        self.end_text(Some(text.as_bytes()), bytes)
+        Some(self.end_text(Some(text.as_bytes()), bytes))
     }
 
-    /// Goes over the closing quote of a string, with its text if that is captured; after a key also over the value.
-    fn end_text<'a>(&mut self, text: Option<&[u8]>, bytes: &'a [u8]) -> Step<'a> {
+    /// Goes over the closing quote of a string, with its text if that is captured.
+    fn end_text<'a>(&mut self, text: Option<&[u8]>, bytes: &'a [u8]) -> &'a [u8] {
         let after = &bytes[1..];
         if self.role == Role::Key {
             self.role = match (self.open.last(), text) {
@@ -319,16 +317,13 @@ impl Fold {
                 _ => Role::Skipped,
             };
             self.state = State::Colon;
-            return match after {
-                [b':', after @ ..] => self.value(after),
-                _ => Some(after),
-            };
+            return after;
         }
         if let Some(text) = text {
             self.draft.captured(self.role, text);
         }
         self.end_value();
-        Some(after)
+        after
     }
 }
 
@@ -467,7 +462,7 @@ impl Role {
 #[derive(Debug, Default)]
 struct Draft {
     /// Empty unless there is one.
-    id_message: Vec<u8>,
+    id_message: String,
     /// `None` unless it is usable.
     timestamp: Option<u64>,
     status_message: Option<StatusMessage>,
@@ -507,30 +502,25 @@ impl Draft {
         }
     }
 
-    /// Takes a text that was captured.
+    /// Takes a text that was captured, which always is one.
     fn captured(&mut self, role: Role, text: &[u8]) {
+        let Ok(text) = std::str::from_utf8(text) else { return };
         match role {
-            Role::IdMessage => self.id_message.extend_from_slice(text),
+            Role::IdMessage => self.id_message.push_str(text),
             Role::Timestamp => self.timestamp = timestamp_of_digits(text),
-            Role::StatusMessage => {
-                self.status_message = std::str::from_utf8(text)
-                    .ok()
-                    .map(|text| StatusMessage::parse(Some(text)));
-            }
-            Role::TypeMessage => {
-                self.type_message = std::str::from_utf8(text)
-                    .ok()
-                    .map(|text| TypeMessage::parse(Some(text)))
-            }
+            Role::StatusMessage => self.status_message = Some(StatusMessage::parse(Some(text))),
+            Role::TypeMessage => self.type_message = Some(TypeMessage::parse(Some(text))),
             _ => {}
         }
     }
 
     /// The status; `None` if it is malformed.
-    fn record(&self) -> Option<(&str, Record)> {
-        let id_message = std::str::from_utf8(&self.id_message).ok().filter(|id| !id.is_empty())?;
-        let record = Record {
-            id: StatusId::of(id_message),
+    fn record(&self) -> Option<Record> {
+        if self.id_message.is_empty() {
+            return None;
+        }
+        Some(Record {
+            id: StatusId::of(&self.id_message),
             timestamp: self.timestamp?,
             participants: if self.participants > 0 {
                 self.participants
@@ -540,8 +530,7 @@ impl Draft {
             status_message: self.status_message.unwrap_or(StatusMessage::Unknown),
             type_message: self.type_message.unwrap_or(TypeMessage::Unknown),
             send_by_api: self.send_by_api.unwrap_or(SendByApi::Unknown),
-        };
-        Some((id_message, record))
+        })
     }
 }
 
@@ -700,13 +689,9 @@ fn timestamp_of_number(number: &str) -> Option<u64> {
     in_range(seconds)
 }
 
-fn timestamp_of_digits(text: &[u8]) -> Option<u64> {
-    let digits = (!text.is_empty()).then_some(text)?.iter();
-    let seconds = digits.copied().try_fold(0_u64, |seconds, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        seconds.checked_mul(10)?.checked_add(digit)
-    });
-    in_range(seconds?)
+fn timestamp_of_digits(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text)?;
+    in_range(digits.parse().ok()?)
 }
 
 fn in_range(timestamp: u64) -> Option<u64> {
