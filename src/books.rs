@@ -20,6 +20,8 @@ use crate::store::{Store, StoreError};
 pub struct Books {
     // Boxed, because a tree that is filled in order leaves half of its places free.
     by_instance: Mutex<BTreeMap<InstanceId, Box<Book>>>,
+    /// The latest answers that change something, and when they came in Unix seconds, until they are entered in the ledgers.
+    pending: Mutex<BTreeMap<InstanceId, (Journal, u64)>>,
     /// Absent where counters start anew with the process.
     store: Option<Arc<Mutex<Store>>>,
     /// Held by the one who writes: batches reach the store one after the other.
@@ -33,8 +35,6 @@ struct Book {
     ledger: Ledger,
     /// What is shown of the ledger.
     counted: Arc<Counted>,
-    /// The latest answer that changes something, and when it came in Unix seconds, until it is entered in the ledger.
-    pending: Option<(Journal, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +48,6 @@ impl Book {
         Box::new(Self {
             counted: Arc::new(Counted::of(&ledger)),
             ledger,
-            pending: None,
         })
     }
 }
@@ -91,9 +90,14 @@ impl Books {
             if changes.is_empty() {
                 book.ledger.commit(changes);
             } else {
-                book.pending = Some((journal, now));
+                locked(&self.pending).insert(id, (journal, now));
             }
         }
+    }
+
+    /// How many answers wait to be entered in their ledgers.
+    pub fn pending(&self) -> usize {
+        locked(&self.pending).len()
     }
 
     /// Drops the ledgers of these instances, from the store too.
@@ -104,6 +108,7 @@ impl Books {
         let _turn = self.turn.lock().await;
         for id in &ids {
             locked(&self.by_instance).remove(id);
+            locked(&self.pending).remove(id);
         }
         let Some(store) = self.store.clone() else {
             return;
@@ -142,6 +147,10 @@ impl Books {
     ///
     /// Where the store fails or is slow, what was shown before stays: counters never run ahead of it.
     pub async fn settle(self: &Arc<Self>, deadline: Instant) {
+        let is_idle = self.pending() == 0 && self.turn.try_lock().is_ok();
+        if is_idle {
+            return;
+        }
         let books = self.clone();
         // A task of its own, so that a scraper who hangs up leaves no write half entered.
         let settled = tokio::spawn(async move { books.settle_all().await });
@@ -179,10 +188,11 @@ impl Books {
 
     /// What the answers taken so far change. An answer whose changes can't be written is dropped: the next one says it again.
     fn changes(&self) -> Vec<(InstanceId, Changes)> {
-        let mut books = locked(&self.by_instance);
-        let changes = books.iter_mut().filter_map(|(id, book)| {
-            let (journal, now) = book.pending.take()?;
-            Some((*id, book.ledger.changes(&journal, now)))
+        let pending = std::mem::take(&mut *locked(&self.pending));
+        let books = locked(&self.by_instance);
+        let changes = pending.into_iter().filter_map(|(id, (journal, now))| {
+            let book = books.get(&id)?;
+            Some((id, book.ledger.changes(&journal, now)))
         });
         changes.collect()
     }

@@ -117,6 +117,9 @@ impl Fleet {
         // All requests are under way by themselves; to wait for one after the other takes as long as the longest.
         for target in present.targets.values() {
             instances.push(target.landed(landing).await);
+            if self.books.pending() >= MOST_PENDING {
+                self.settle(deadline).await;
+            }
         }
         self.settle(deadline).await;
         let landed = present.targets.values().zip(instances);
@@ -244,6 +247,9 @@ fn before_settling(deadline: Instant) -> Instant {
     let left = deadline.saturating_duration_since(Instant::now());
     deadline - (left / 10).min(LONGEST_SETTLING)
 }
+
+/// So many answers that change something aren't kept until the last has come: all of a fleet's do when it is first seen.
+const MOST_PENDING: usize = 1000;
 
 /// What a write to the disk takes at most on most days.
 const LONGEST_SETTLING: Duration = Duration::from_millis(250);

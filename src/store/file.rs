@@ -16,7 +16,7 @@ const FORMAT_VERSION: &str = "version";
 const FORMAT_OPENINGS: &str = "openings";
 
 /// Memory for pages of the file. The ledgers are in memory anyway; this only helps to find where to write.
-const CACHE_BYTES: usize = 8 << 20;
+const CACHE_BYTES: usize = 2 << 20;
 
 /// Opens the file and sees that it is a ledger of our version; `None` where there is none.
 pub(super) fn open(path: &Path) -> Result<Option<Database>, StoreError> {
