@@ -91,7 +91,9 @@ pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -
         instances,
         exporter: None,
     });
-    print(&exposition::render(snapshot, None, None, exposition::Options::default())?.body)?;
+    for block in exposition::render(snapshot, None, None, exposition::Options::default())?.body {
+        print(&block?)?;
+    }
     Ok(ExitCode::from(u8::from(!all_up)))
 }
 

@@ -2,20 +2,20 @@
 //!
 //! One stream of samples, [`Page::samples`], feeds all formats. It knows nothing of HTTP beyond the texts of three headers.
 
+mod compression;
 pub mod negotiation;
 mod protobuf;
 mod text;
 
-use std::io::{self, Write};
+use std::io;
 use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use crate::catalogue::{FAMILIES, Family, Read, Value};
 use crate::snapshot::Snapshot;
-use negotiation::{Encoding, Format, negotiate, negotiate_encoding};
+use compression::compress;
+use negotiation::{Format, negotiate, negotiate_encoding};
 
 /// What the operator decides of a page.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,15 +24,17 @@ pub struct Options {
     pub openmetrics_created: bool,
 }
 
+/// The bytes of a page in parts, each made when it is asked for: the page of a large fleet is never in memory as a whole.
+pub type Blocks = Box<dyn Iterator<Item = io::Result<Vec<u8>>> + Send>;
+
 /// A page ready to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// The value of `Content-Type`.
     pub content_type: &'static str,
     /// The value of `Content-Encoding`; no such header where absent.
     pub content_encoding: Option<&'static str>,
     /// The bytes.
-    pub body: Vec<u8>,
+    pub body: Blocks,
 }
 
 /// Renders the page of `snapshot` as asked for by the values of the headers `Accept` and `Accept-Encoding`.
@@ -42,31 +44,13 @@ pub fn render(
     accept_encoding: Option<&str>,
     options: Options,
 ) -> io::Result<Rendered> {
-    let page = Page::new(&FAMILIES, snapshot);
     let format = negotiate(accept);
     let encoding = negotiate_encoding(accept_encoding);
-    // A page compresses to a tenth at the first level already; the others take three times as long.
-    let body = match encoding {
-        Encoding::Identity => {
-            let mut body = Vec::new();
-            page.write(format, options, &mut body)?;
-            body
-        }
-        Encoding::Gzip => {
-            let mut compressed = GzEncoder::new(Vec::new(), Compression::fast());
-            page.write(format, options, &mut compressed)?;
-            compressed.finish()?
-        }
-        Encoding::Zstd => {
-            let mut compressed = zstd::Encoder::new(Vec::new(), 1)?;
-            page.write(format, options, &mut compressed)?;
-            compressed.finish()?
-        }
-    };
+    let blocks = Page::new(&FAMILIES, snapshot).blocks(format, options);
     Ok(Rendered {
         content_type: format.content_type(),
         content_encoding: encoding.header(),
-        body,
+        body: compress(blocks, encoding)?,
     })
 }
 
@@ -147,16 +131,32 @@ impl Page {
         }
     }
 
-    /// Writes the page to `out` in `format`.
-    pub fn write(&self, format: Format, options: Options, out: &mut impl Write) -> io::Result<()> {
-        match format {
-            Format::Text => text::write(self, text::Dialect::Prometheus, out),
-            Format::OpenMetrics(_) => {
-                let created = options.openmetrics_created;
-                text::write(self, text::Dialect::OpenMetrics { created }, out)
-            }
-            Format::Protobuf => protobuf::write(self, out),
-        }
+    /// The bytes of the page in `format`.
+    pub fn blocks(self, format: Format, options: Options) -> Blocks {
+        let dialect = match format {
+            Format::Text => text::Dialect::Prometheus,
+            Format::OpenMetrics(_) => text::Dialect::OpenMetrics {
+                created: options.openmetrics_created,
+            },
+            Format::Protobuf => return Box::new(protobuf::blocks(self)),
+        };
+        Box::new(text::blocks(self, dialect).map(Ok))
+    }
+
+    /// The pages of one family, of `size` instances each.
+    fn parts(&self, family: &'static Family, size: usize) -> impl Iterator<Item = Self> + use<> {
+        let all = self.instances.clone();
+        let starts = match family.read {
+            Read::Instance(_) => all.clone().step_by(size),
+            // The exporter is asked only once, however many instances there are.
+            Read::Exporter(_) => (0..1).step_by(1),
+        };
+        let page = self.clone();
+        starts.map(move |start| Self {
+            families: slice::from_ref(family),
+            instances: start..all.end.min(start + size),
+            ..page.clone()
+        })
     }
 }
 

@@ -172,9 +172,11 @@ impl Pages {
             ..Config::default()
         };
         let metrics = self.page(None, None, vec![instance], None);
-        let metrics = metrics
-            .map(|page| String::from_utf8_lossy(&page.body).into_owned())
-            .unwrap_or_default();
+        let metrics: Vec<u8> = metrics
+            .into_iter()
+            .flat_map(|page| page.body.flatten().flatten())
+            .collect();
+        let metrics = String::from_utf8_lossy(&metrics);
         let page = format!(
             "Logs of the probe:\n{log}\n\nMetrics that would have been returned:\n{metrics}\n\nConfiguration:\n{}",
             config.effective()
@@ -250,8 +252,9 @@ impl Pages {
 
     fn render(&self, headers: &HeaderMap, instances: Vec<Arc<Instance>>, exporter: Option<Exporter>) -> Response<Body> {
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let page = match self.page(header(ACCEPT), header(ACCEPT_ENCODING), instances, exporter) {
-            Ok(page) => page,
+        let page = self.page(header(ACCEPT), header(ACCEPT_ENCODING), instances, exporter);
+        let mut answer = match page.and_then(answer) {
+            Ok(answer) => answer,
             Err(error) => {
                 return text(
                     StatusCode::INTERNAL_SERVER_ERROR,
@@ -259,12 +262,9 @@ impl Pages {
                 );
             }
         };
-        let mut answer = typed(StatusCode::OK, page.content_type, page.body);
-        let headers = answer.headers_mut();
-        headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-        if let Some(encoding) = page.content_encoding {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
-        }
+        answer
+            .headers_mut()
+            .insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
         answer
     }
 
@@ -309,12 +309,32 @@ impl Probe {
     }
 }
 
+/// Answers with a page of metrics: at once if it is short, and block by block if it isn't.
+fn answer(page: exposition::Rendered) -> io::Result<Response<Body>> {
+    let mut blocks = page.body;
+    let first = blocks.next().transpose()?.unwrap_or_default();
+    let body = match blocks.next().transpose()? {
+        None => web::full(first),
+        Some(second) => web::streamed([first, second].map(Ok).into_iter().chain(blocks)),
+    };
+    let mut answer = with_body(StatusCode::OK, page.content_type, body);
+    if let Some(encoding) = page.content_encoding {
+        let encoding = HeaderValue::from_static(encoding);
+        answer.headers_mut().insert(CONTENT_ENCODING, encoding);
+    }
+    Ok(answer)
+}
+
 fn text(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<Body> {
     typed(status, "text/plain; charset=utf-8", body)
 }
 
 fn typed(status: StatusCode, content_type: &'static str, body: impl Into<bytes::Bytes>) -> Response<Body> {
-    let mut answer = Response::new(web::full(body));
+    with_body(status, content_type, web::full(body))
+}
+
+fn with_body(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     answer
         .headers_mut()

@@ -17,13 +17,15 @@ mod web_config;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::{Request, Response};
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -41,6 +43,23 @@ pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 /// A body that is complete from the start.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body whose blocks are made when they can be sent.
+pub fn streamed(blocks: impl Iterator<Item = io::Result<Vec<u8>>> + Send + Unpin + 'static) -> Body {
+    Streamed(blocks).boxed_unsync()
+}
+
+struct Streamed<I>(I);
+
+impl<I: Iterator<Item = io::Result<Vec<u8>>> + Unpin> hyper::body::Body for Streamed<I> {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let block = self.0.next();
+        Poll::Ready(block.map(|block| block.map(|bytes| Frame::data(bytes.into()))))
+    }
 }
 
 /// Binds `address`. The unspecified IPv6 address takes IPv4 connections too, whatever the system's default, and only

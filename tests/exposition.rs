@@ -30,9 +30,8 @@ const OPENMETRICS: Format = Format::OpenMetrics(Version::V1_0_0);
 
 /// The page as bytes, with or without the series that tell since when others count.
 fn written(page: &Page, format: Format, openmetrics_created: bool) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    page.write(format, Options { openmetrics_created }, &mut bytes).unwrap();
-    bytes
+    let blocks: Result<Vec<_>, _> = page.clone().blocks(format, Options { openmetrics_created }).collect();
+    blocks.unwrap().concat()
 }
 
 /// The page as text, in either text format.
@@ -198,9 +197,10 @@ fn a_page_is_announced_and_compressed_as_the_scraper_prefers() {
     let check = |accept: Option<&str>, accept_encoding: Option<&str>, headers: (&str, Option<&str>), format: Format| {
         let rendered = render(fixture::snapshot(), accept, accept_encoding, Options::default()).unwrap();
         assert_eq!((rendered.content_type, rendered.content_encoding), headers);
+        let body = rendered.body.collect::<Result<Vec<_>, _>>().unwrap().concat();
         let body = match headers.1 {
-            Some(_) => gunzip(&rendered.body),
-            None => rendered.body,
+            Some(_) => gunzip(&body),
+            None => body,
         };
         assert!(body == written(&fleet(), format, false), "the body of {headers:?}");
     };
@@ -231,17 +231,22 @@ fn a_page_is_announced_and_compressed_as_the_scraper_prefers() {
 }
 
 #[test]
+fn the_text_of_a_large_fleet_comes_in_blocks() {
+    for format in [Format::Text, OPENMETRICS] {
+        let blocks = large_fleet().blocks(format, Options::default()).map(Result::unwrap);
+        let blocks: Vec<_> = blocks.collect();
+        let (last, others) = blocks.split_last().unwrap();
+        assert!(others.len() > 10 && !last.is_empty());
+        assert!(others.iter().all(|block| (64 * 1024..128 * 1024).contains(&block.len())));
+        let text = String::from_utf8(blocks.concat()).unwrap();
+        assert_eq!(text.matches("# TYPE greenapi_up ").count(), 1);
+        assert_eq!(text.matches("\ngreenapi_up{").count(), 1_001);
+    }
+}
+
+#[test]
 fn a_large_fleet_is_still_one_message_for_each_family() {
-    let with_id = |id: u64| {
-        let mut instance = fixture::up();
-        instance.account.id = id.into();
-        Arc::new(instance)
-    };
-    let fleet = Snapshot {
-        instances: (1..=1_001).map(with_id).collect(),
-        ..(*fixture::snapshot()).clone()
-    };
-    let page = Page::new(&FAMILIES, Arc::new(fleet));
+    let page = large_fleet();
     let protobuf = written(&page, Format::Protobuf, false);
     assert!(of_protobuf(&protobuf) == of_page(&page));
     let shown = text(&page, Format::Text)
@@ -348,4 +353,18 @@ proptest! {
             });
         }
     }
+}
+
+/// More instances than are written in one go.
+fn large_fleet() -> Page {
+    let with_id = |id: u64| {
+        let mut instance = fixture::up();
+        instance.account.id = id.into();
+        Arc::new(instance)
+    };
+    let fleet = Snapshot {
+        instances: (1..=1_001).map(with_id).collect(),
+        ..(*fixture::snapshot()).clone()
+    };
+    Page::new(&FAMILIES, Arc::new(fleet))
 }

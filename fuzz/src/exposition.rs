@@ -45,7 +45,6 @@ pub fn check(input: &[u8]) {
 }
 
 fn written(page: &Page, format: Format) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    page.write(format, Options::default(), &mut bytes).unwrap();
-    bytes
+    let blocks: Result<Vec<_>, _> = page.clone().blocks(format, Options::default()).collect();
+    blocks.unwrap().concat()
 }

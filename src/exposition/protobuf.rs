@@ -3,8 +3,7 @@
 //! prometheus-client carries the samples into the messages; it leaves out since when they count, which is added here.
 
 use std::fmt;
-use std::io::{self, Write};
-use std::slice;
+use std::io;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::prometheus_protobuf::encode;
@@ -15,51 +14,40 @@ use prometheus_client::registry::Registry;
 use prost::Message;
 
 use super::{Page, Sample};
-use crate::catalogue::{Family, MetricType, Number, Read, Value};
+use crate::catalogue::{Family, MetricType, Number, Value};
 
-/// Writes the page to `out`.
-pub(super) fn write(page: &Page, out: &mut impl Write) -> io::Result<()> {
-    for family in page.families() {
-        let mut encoded = Vec::new();
-        for part in parts(page, family) {
-            let Some(mut message) = message(&part, family)? else {
-                continue;
-            };
-            if !encoded.is_empty() {
-                // What the family is has been said.
-                message = MetricFamily {
-                    metric: message.metric,
-                    ..MetricFamily::default()
-                };
-            }
-            message.encode(&mut encoded)?;
-        }
-        if !encoded.is_empty() {
-            let mut length = Vec::new();
-            prost::encode_length_delimiter(encoded.len(), &mut length)?;
-            out.write_all(&length)?;
-            out.write_all(&encoded)?;
-        }
-    }
-    Ok(())
+/// The bytes of the page, a block for each family.
+pub(super) fn blocks(page: Page) -> impl Iterator<Item = io::Result<Vec<u8>>> {
+    let families = page.families().iter();
+    families.filter_map(move |family| block(&page, family).transpose())
 }
 
-/// The page of one family, in parts of some instances each: as messages, samples take ten times the space of their bytes.
+/// The message of a family, with its length before it; `None` where it has no samples.
 ///
-/// The bytes of two messages, one after the other, are those of one message with the elements of both.
-fn parts(page: &Page, family: &'static Family) -> impl Iterator<Item = Page> {
-    const INSTANCES: usize = 500;
-    let all = page.instances.clone();
-    let starts = match family.read {
-        Read::Instance(_) => all.clone().step_by(INSTANCES),
-        // The exporter is asked only once, however many instances there are.
-        Read::Exporter(_) => (0..1).step_by(1),
-    };
-    starts.map(move |start| Page {
-        families: slice::from_ref(family),
-        instances: start..all.end.min(start + INSTANCES),
-        ..page.clone()
-    })
+/// The bytes of two messages, one after the other, are those of one message with the elements of both. It is made in parts,
+/// because as messages, samples take ten times the space of their bytes.
+fn block(page: &Page, family: &'static Family) -> io::Result<Option<Vec<u8>>> {
+    let mut encoded = Vec::new();
+    for part in page.parts(family, INSTANCES) {
+        let Some(mut message) = message(&part, family)? else {
+            continue;
+        };
+        if !encoded.is_empty() {
+            // What the family is has been said.
+            message = MetricFamily {
+                metric: message.metric,
+                ..MetricFamily::default()
+            };
+        }
+        message.encode(&mut encoded)?;
+    }
+    if encoded.is_empty() {
+        return Ok(None);
+    }
+    let mut block = Vec::with_capacity(encoded.len() + 10);
+    prost::encode_length_delimiter(encoded.len(), &mut block)?;
+    block.extend_from_slice(&encoded);
+    Ok(Some(block))
 }
 
 /// The message of a page of one family; `None` where it has no samples.
@@ -137,3 +125,6 @@ fn encode_value(family: &Family, value: Value<'_>, metric: &mut MetricEncoder<'_
         }
     }
 }
+
+/// How many instances' samples are messages at the same time.
+const INSTANCES: usize = 500;

@@ -2,7 +2,7 @@
 //!
 //! Both are lines of `name{labels} value`; they differ in the lines about a family and in how a bucket's bound is spelled.
 
-use std::io::{self, Write};
+use std::iter;
 
 use super::{Page, Sample};
 use crate::catalogue::{Family, MetricType, Number, Value};
@@ -19,55 +19,41 @@ pub(super) enum Dialect {
     },
 }
 
-/// Writes the page to `out`.
-pub(super) fn write(page: &Page, dialect: Dialect, out: &mut impl Write) -> io::Result<()> {
-    let mut blocks = Blocks {
-        block: Vec::new(),
-        written: Ok(()),
-        out,
-    };
-    for family in page.families() {
-        // Many families have no samples.
-        let mut lines = None;
-        page.samples(family, |sample| {
-            let lines = lines.get_or_insert_with(|| {
-                let lines = Lines::new(family, dialect);
-                lines.head(&mut blocks.block);
-                lines
+/// The bytes of the page.
+pub(super) fn blocks(page: Page, dialect: Dialect) -> impl Iterator<Item = Vec<u8>> {
+    let mut parts = page
+        .families()
+        .iter()
+        .flat_map(move |family| page.parts(family, INSTANCES).map(move |part| (family, part)));
+    let mut lines: Option<Lines<'static>> = None;
+    let mut end: Option<&[u8]> = (dialect != Dialect::Prometheus).then_some(b"# EOF\n");
+    iter::from_fn(move || {
+        let mut block = Vec::with_capacity(BLOCK + BLOCK / 2);
+        while block.len() < BLOCK {
+            let Some((family, part)) = parts.next() else {
+                block.extend_from_slice(end.take().unwrap_or_default());
+                break;
+            };
+            lines = lines.take().filter(|lines| lines.family.name == family.name);
+            part.samples(family, |sample| {
+                // Many families have no samples, and so no head.
+                let lines = lines.get_or_insert_with(|| {
+                    let lines = Lines::new(family, dialect);
+                    lines.head(&mut block);
+                    lines
+                });
+                lines.sample(sample, &mut block);
             });
-            lines.sample(sample, &mut blocks.block);
-            blocks.pass_on(BLOCK);
-        });
-    }
-    if dialect != Dialect::Prometheus {
-        blocks.block.extend_from_slice(b"# EOF\n");
-    }
-    blocks.pass_on(0);
-    blocks.written
+        }
+        (!block.is_empty()).then_some(block)
+    })
 }
 
 /// Bytes gathered before they are passed on: a compressor that is handed single words is slow.
 const BLOCK: usize = 64 * 1024;
 
-/// What is being written, and what came of passing it on.
-struct Blocks<W> {
-    block: Vec<u8>,
-    /// The first error. Samples are handed over by functions that know of no errors, so it waits here for the end.
-    written: io::Result<()>,
-    out: W,
-}
-
-impl<W: Write> Blocks<W> {
-    /// Passes on what was gathered if it is at least `enough`.
-    fn pass_on(&mut self, enough: usize) {
-        if self.block.len() >= enough {
-            if self.written.is_ok() {
-                self.written = self.out.write_all(&self.block);
-            }
-            self.block.clear();
-        }
-    }
-}
+/// So few instances that a block becomes little longer than it should.
+const INSTANCES: usize = 8;
 
 /// How the lines of one family are written.
 struct Lines<'a> {
@@ -217,25 +203,5 @@ mod tests {
     #[test]
     fn what_would_end_a_line_or_a_value_is_escaped() {
         assert_eq!(escaped("a\\b \"c\"\nd é"), "a\\\\b \\\"c\\\"\\nd é");
-    }
-
-    #[test]
-    fn a_page_that_cannot_be_written_is_an_error() {
-        struct Full;
-        impl Write for Full {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::StorageFull.into())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let nothing = crate::snapshot::Snapshot {
-            instances: Vec::new(),
-            exporter: None,
-        };
-        let page = Page::new(&[], nothing.into());
-        let written = write(&page, Dialect::OpenMetrics { created: false }, &mut Full);
-        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 }
