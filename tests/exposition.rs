@@ -237,7 +237,11 @@ fn the_text_of_a_large_fleet_comes_in_blocks() {
         let blocks: Vec<_> = blocks.collect();
         let (last, others) = blocks.split_last().unwrap();
         assert!(others.len() > 10 && !last.is_empty());
-        assert!(others.iter().all(|block| (64 * 1024..128 * 1024).contains(&block.len())));
+        assert!(
+            others
+                .iter()
+                .all(|block| (64 * 1024..128 * 1024).contains(&block.len()))
+        );
         let text = String::from_utf8(blocks.concat()).unwrap();
         assert_eq!(text.matches("# TYPE greenapi_up ").count(), 1);
         assert_eq!(text.matches("\ngreenapi_up{").count(), 1_001);

@@ -21,6 +21,7 @@ mod idle;
 mod journals;
 mod naive;
 mod program;
+mod secure;
 mod single;
 
 fn main() {

@@ -9,6 +9,7 @@ use crate::api::Api;
 use crate::exporter;
 use crate::journals::{ALL, journal};
 use crate::program::Program;
+use crate::secure::SecureApi;
 
 /// What a scrape costs.
 struct Cost {
@@ -51,6 +52,24 @@ pub(crate) fn print(api: &Api) {
         }
         println!();
     }
+    let (_, statuses, shape) = ALL.iter().find(|(known, ..)| *known == "typical").unwrap();
+    for (name, http2) in [("typical, TLS", false), ("typical, TLS, h2", true)] {
+        let secure = SecureApi::start(journal(*statuses, shape), Duration::ZERO, http2);
+        let curl = curl_by(api, &format!("https://{}", secure.address), Some(&secure.roots), 10);
+        let ours = serving(&exporter::serve_secure(10, &secure, 4), &probes(10));
+        let times = ours.cpu.as_secs_f64() / curl.cpu.as_secs_f64();
+        println!(
+            "{name:20} {:>8} | {:>9.3} {:>9.3} {:>9} {:>9} | {times:>5.2} {:>5} | {:>6.1} {:>6.1}",
+            "",
+            1000.0 * curl.cpu.as_secs_f64(),
+            1000.0 * ours.cpu.as_secs_f64(),
+            "",
+            "",
+            "",
+            curl.peak as f64 / 1e6,
+            ours.peak as f64 / 1e6
+        );
+    }
 }
 
 /// The best round of a program that asks for `/mark` before and after each.
@@ -74,20 +93,27 @@ fn marking(api: &Api, times: usize, command: &mut Command) -> Cost {
 }
 
 /// The URLs of all rounds, with the marks between them.
-fn urls(api: &Api, times: usize) -> Vec<String> {
+fn urls(api: &Api, journals: &str, times: usize) -> Vec<String> {
     let mark = format!("http://{}/mark", api.address);
     let mut urls = vec![mark.clone()];
     for _ in 0..ROUNDS {
-        urls.extend((0..times).map(|_| format!("http://{}/journal", api.address)));
+        urls.extend((0..times).map(|_| format!("{journals}/journal")));
         urls.push(mark.clone());
     }
     urls
 }
 
 fn curl(api: &Api, times: usize) -> Cost {
+    curl_by(api, &format!("http://{}", api.address), None, times)
+}
+
+fn curl_by(api: &Api, journals: &str, roots: Option<&Path>, times: usize) -> Cost {
     let mut curl = Command::new("curl");
     curl.arg("-s");
-    for url in urls(api, times) {
+    if let Some(roots) = roots {
+        curl.arg("--cacert").arg(roots);
+    }
+    for url in urls(api, journals, times) {
         curl.args(["-o", "/dev/null", &url]);
     }
     marking(api, times, &mut curl)
@@ -95,7 +121,13 @@ fn curl(api: &Api, times: usize) -> Cost {
 
 fn structs(api: &Api, times: usize) -> Cost {
     let mut naive = Command::new(std::env::current_exe().unwrap());
-    marking(api, times, naive.arg("naive").args(urls(api, times)))
+    marking(
+        api,
+        times,
+        naive
+            .arg("naive")
+            .args(urls(api, &format!("http://{}", api.address), times)),
+    )
 }
 
 /// The best round of a server that is asked for each of `paths`.
@@ -119,10 +151,14 @@ fn serving(program: &Program, paths: &[String]) -> Cost {
 }
 
 fn ours(api: &Api, times: usize) -> Cost {
-    let paths: Vec<String> = (0..times)
+    serving(&exporter::serve(times, api.address, 4), &probes(times))
+}
+
+/// The paths under which each of so many instances is probed.
+fn probes(times: usize) -> Vec<String> {
+    (0..times)
         .map(|index| format!("/probe?target={}", exporter::id(index)))
-        .collect();
-    serving(&exporter::serve(times, api.address, 4), &paths)
+        .collect()
 }
 
 fn python(api: &Api, times: usize) -> Cost {
