@@ -24,7 +24,7 @@ use greenapi_exporter::snapshot::{Instance, Snapshot};
 use insta::{assert_binary_snapshot, assert_snapshot};
 use prometheus_client::registry::Registry;
 use proptest::prelude::*;
-use reading::{approves, gunzip, messages, of_page, of_protobuf, of_text, spelled};
+use reading::{approves, gunzip, messages, of_page, of_protobuf, of_text, spelled, with_short_bounds};
 
 const OPENMETRICS: Format = Format::OpenMetrics(Version::V1_0_0);
 
@@ -285,19 +285,6 @@ static PLAIN_FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
     let is_plain = |family: &&Family| !matches!(family.metric_type, MetricType::Histogram { .. });
     FAMILIES.iter().filter(is_plain).copied().collect()
 });
-
-/// A page in OpenMetrics with the bounds of its buckets spelled as in the other formats.
-fn with_short_bounds(page: &str) -> String {
-    let is_bucket = |line: &str| line.split('{').next().is_some_and(|name| name.ends_with("_bucket"));
-    let lines = page.split_inclusive('\n').map(|line| {
-        if is_bucket(line) {
-            line.replace(".0\"} ", "\"} ")
-        } else {
-            line.to_owned()
-        }
-    });
-    lines.collect()
-}
 
 /// What prometheus-client's own encoder makes of the same page.
 fn oracle(page: &Page) -> String {

@@ -198,3 +198,16 @@ pub(crate) fn approves(program: &str, package: &str, arguments: &[&str], input: 
     assert!(!said.contains("ModuleNotFoundError"), "{missing}");
     assert!(output.status.success() && said.is_empty(), "{program} says: {said}");
 }
+
+/// A page in OpenMetrics with the bounds of its buckets spelled as in the other formats.
+pub(crate) fn with_short_bounds(page: &str) -> String {
+    let is_bucket = |line: &str| line.split('{').next().is_some_and(|name| name.ends_with("_bucket"));
+    let lines = page.split_inclusive('\n').map(|line| {
+        if is_bucket(line) {
+            line.replace(".0\"} ", "\"} ")
+        } else {
+            line.to_owned()
+        }
+    });
+    lines.collect()
+}
