@@ -100,13 +100,10 @@ impl Page {
     pub fn samples(&self, family: &Family, mut take: impl FnMut(Sample<'_>)) {
         match family.read {
             Read::Instance(read) => {
-                let (instances, ids) = (&self.snapshot.instances, &self.ids);
-                for (instance, id) in instances
-                    .iter()
-                    .zip(&**ids)
-                    .take(self.instances.end)
-                    .skip(self.instances.start)
-                {
+                let range = self.instances.clone();
+                let instances = self.snapshot.instances.get(range.clone()).unwrap_or_default();
+                let ids = self.ids.get(range).unwrap_or_default();
+                for (instance, id) in instances.iter().zip(ids) {
                     let id_instance = Some(id.as_str());
                     read(instance, &mut |labels, value| {
                         take(Sample {
