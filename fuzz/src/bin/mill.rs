@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     assert!(!mill.seeds.is_empty(), "no seeds in {folders:?}");
     let start = Instant::now();
     let mut executions = 0_u64;
-    while executions % 64 != 0 || start.elapsed() < seconds {
+    while !executions.is_multiple_of(64) || start.elapsed() < seconds {
         let input = mill.input();
         executions += 1;
         if panic::catch_unwind(|| check(&input)).is_err() {
