@@ -84,3 +84,19 @@ impl Encoder for zstd::Encoder<'static, Vec<u8>> {
 
 /// So many compressed bytes are worth being sent.
 const ENOUGH: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_cannot_be_made_is_an_error_and_ends_there() {
+        for encoding in [Encoding::Identity, Encoding::Gzip, Encoding::Zstd] {
+            let failing = [Ok(b"up 1".to_vec()), Err(io::ErrorKind::StorageFull.into())];
+            let mut blocks = compress(Box::new(failing.into_iter()), encoding).unwrap();
+            let error = blocks.find_map(Result::err).unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            assert!(blocks.next().is_none());
+        }
+    }
+}

@@ -25,7 +25,7 @@ pub(super) fn blocks(page: Page, dialect: Dialect) -> impl Iterator<Item = Vec<u
         .families()
         .iter()
         .flat_map(move |family| page.parts(family, INSTANCES).map(move |part| (family, part)));
-    let mut lines: Option<Lines<'static>> = None;
+    let mut lines: Option<Lines> = None;
     let mut end: Option<&[u8]> = (dialect != Dialect::Prometheus).then_some(b"# EOF\n");
     iter::from_fn(move || {
         let mut block = Vec::with_capacity(BLOCK + BLOCK / 2);
@@ -56,8 +56,8 @@ const BLOCK: usize = 64 * 1024;
 const INSTANCES: usize = 8;
 
 /// How the lines of one family are written.
-struct Lines<'a> {
-    family: &'a Family,
+struct Lines {
+    family: &'static Family,
     dialect: Dialect,
     /// What stands before each label's value, from the end of the value before it; `le` is the last.
     openings: Vec<String>,
@@ -65,8 +65,8 @@ struct Lines<'a> {
     bounds: Vec<String>,
 }
 
-impl<'a> Lines<'a> {
-    fn new(family: &'a Family, dialect: Dialect) -> Self {
+impl Lines {
+    fn new(family: &'static Family, dialect: Dialect) -> Self {
         let labels = family.all_labels().into_iter().chain(["le"]);
         let opening = |(index, label)| {
             let before = if index == 0 { "{" } else { "\"," };

@@ -19,7 +19,8 @@ pub(super) fn closing_quote(escaped: bool, bytes: &[u8]) -> Option<usize> {
     Some(from + quote)
 }
 
-/// The same for a text with escapes, behind `from`, where the latest of them ends.
+/// The same for a text with escapes, behind `from`, where the latest of them ends. A function of its own, because the many
+/// registers that it takes would have to be saved for every short string.
 #[inline(never)]
 fn closing_quote_after(mut from: usize, bytes: &[u8]) -> Option<usize> {
     loop {
