@@ -2,10 +2,9 @@
 //!
 //! It knows nothing of JSON, HTTP or time. A status is reduced to what is counted; texts and phone numbers never get here.
 
-use std::hash::Hasher;
 use std::time::Duration;
 
-use siphasher::sip128::{Hasher128, SipHasher13};
+use siphasher::sip128::SipHasher13;
 
 use crate::label::{LabelValue, label_values};
 
@@ -78,25 +77,25 @@ label_values! {
 }
 
 impl StatusMessage {
-    /// Reads the API's word; `None` where the field is missing, null or empty.
-    pub fn parse(text: Option<&str>) -> Self {
-        parse_label(text, Self::Unknown, Self::Other)
+    /// Reads the API's word; empty where the field is missing or null.
+    pub fn parse(word: &[u8]) -> Self {
+        parse_label(word, Self::Unknown, Self::Other)
     }
 }
 
 impl TypeMessage {
-    /// Reads the API's word; `None` where the field is missing, null or empty.
-    pub fn parse(text: Option<&str>) -> Self {
-        parse_label(text, Self::Unknown, Self::Other)
+    /// Reads the API's word; empty where the field is missing or null.
+    pub fn parse(word: &[u8]) -> Self {
+        parse_label(word, Self::Unknown, Self::Other)
     }
 }
 
 /// Reads one of the API's words; our own `other` and `unknown` are not among them.
-fn parse_label<L: LabelValue + PartialEq>(text: Option<&str>, unknown: L, other: L) -> L {
-    let Some(text) = text.filter(|text| !text.is_empty()) else {
+fn parse_label<L: LabelValue + PartialEq>(word: &[u8], unknown: L, other: L) -> L {
+    if word.is_empty() {
         return unknown;
-    };
-    let known = |value: &L| *value != unknown && *value != other && value.as_str() == text;
+    }
+    let known = |value: &L| *value != unknown && *value != other && value.as_str().as_bytes() == word;
     L::ALL.iter().copied().find(known).unwrap_or(other)
 }
 
@@ -122,9 +121,7 @@ pub struct StatusId(u128);
 impl StatusId {
     /// The identity of the status with this `idMessage`.
     pub fn of(id_message: &str) -> Self {
-        let mut hasher = SipHasher13::new();
-        hasher.write(id_message.as_bytes());
-        Self(hasher.finish128().as_u128())
+        Self(SipHasher13::new().hash(id_message.as_bytes()).as_u128())
     }
 }
 

@@ -1,5 +1,6 @@
 //! A program under measurement, and what the system says of it.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub(crate) struct Program {
     child: Child,
     address: Option<String>,
+    connection: Cell<Option<BufReader<TcpStream>>>,
 }
 
 impl Program {
@@ -23,6 +25,7 @@ impl Program {
         Self {
             child: child.unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display())),
             address: None,
+            connection: Cell::default(),
         }
     }
 
@@ -49,23 +52,53 @@ impl Program {
         Self {
             child,
             address: Some(address),
+            connection: Cell::default(),
         }
     }
 
-    /// The size of the body under `path`, which must be answered with success.
+    /// The size of the body under `path`, which must be answered with success. As Prometheus does, it keeps the connection if it can.
     pub(crate) fn get(&self, path: &str, headers: &str) -> usize {
         let address = self.address.as_ref().unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n"
-        )
-        .unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let status = String::from_utf8_lossy(&answer[..answer.len().min(15)]).into_owned();
-        assert!(status.ends_with("200 OK"), "{path}: {status}");
-        answer.len()
+        let kept = self.connection.take();
+        let mut stream = kept.unwrap_or_else(|| BufReader::new(TcpStream::connect(address).unwrap()));
+        // In one piece, or the program would wake up for each.
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n");
+        stream.get_mut().write_all(request.as_bytes()).unwrap();
+        let head: Vec<String> = (&mut stream)
+            .lines()
+            .map(Result::unwrap)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        assert!(head[0].contains(" 200 "), "{path}: {}", head[0]);
+        let header = |name: &str| {
+            let mut headers = head.iter().filter_map(|line| line.split_once(": "));
+            headers.find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
+        };
+        let mut body = Vec::new();
+        if let Some(length) = header("Content-Length") {
+            body.resize(length.parse().unwrap(), 0);
+            stream.read_exact(&mut body).unwrap();
+        } else if header("Transfer-Encoding").is_some() {
+            loop {
+                let mut size = String::new();
+                stream.read_line(&mut size).unwrap();
+                let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
+                let start = body.len();
+                body.resize(start + size + 2, 0);
+                stream.read_exact(&mut body[start..]).unwrap();
+                body.truncate(start + size);
+                if size == 0 {
+                    break;
+                }
+            }
+        } else {
+            stream.read_to_end(&mut body).unwrap();
+            return body.len();
+        }
+        // Python's server closes it.
+        let is_kept = head[0].starts_with("HTTP/1.1");
+        self.connection.set(is_kept.then_some(stream));
+        body.len()
     }
 
     /// Its CPU time so far: to the nanosecond, or to the hundredth of a second where threads have ended since.

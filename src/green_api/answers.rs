@@ -105,7 +105,7 @@ pub fn statistic(body: &[u8]) -> Result<BTreeMap<StatusMessage, u64>, Failure> {
     }
     let mut recipients = BTreeMap::new();
     read_each(body, |recipient: Recipient| {
-        let status_message = StatusMessage::parse(recipient.status.as_deref());
+        let status_message = StatusMessage::parse(recipient.status.as_deref().unwrap_or_default().as_bytes());
         *recipients.entry(status_message).or_default() += 1;
     })?;
     Ok(recipients)

@@ -115,13 +115,11 @@ impl Fold {
             let Some(rest) = self.plain_value(value) else {
                 return self.value(value);
             };
-            match trim_space(rest) {
-                [b',', after @ ..] => bytes = after,
-                rest => {
-                    self.end_value();
-                    return Some(rest);
-                }
-            }
+            let Some(next) = after(b',', rest) else {
+                self.end_value();
+                return Some(rest);
+            };
+            bytes = next;
         }
         self.key(bytes)
     }
@@ -129,17 +127,16 @@ impl Fold {
     /// Goes over the elements of an array, as long as they are strings that nothing captures, and into the one that isn't.
     fn elements<'a>(&mut self, role: Role, mut bytes: &'a [u8]) -> Step<'a> {
         while role != Role::Element
-            && let [b'"', text @ ..] = trim_space(bytes)
+            && let Some(text) = after(b'"', bytes)
             && let Some(quote) = closing_quote(false, text)
         {
             self.draft.begin(role, b'"');
-            match trim_space(&text[quote + 1..]) {
-                [b',', after @ ..] => bytes = after,
-                rest => {
-                    self.end_value();
-                    return Some(rest);
-                }
-            }
+            let rest = &text[quote + 1..];
+            let Some(next) = after(b',', rest) else {
+                self.end_value();
+                return Some(rest);
+            };
+            bytes = next;
         }
         self.role = role;
         self.value(bytes)
@@ -502,12 +499,11 @@ impl Draft {
 
     /// Takes a text that was captured, which always is one.
     fn captured(&mut self, role: Role, text: &[u8]) {
-        let Ok(text) = std::str::from_utf8(text) else { return };
         match role {
-            Role::IdMessage => self.id_message.push_str(text),
+            Role::IdMessage => self.id_message.push_str(std::str::from_utf8(text).unwrap_or_default()),
             Role::Timestamp => self.timestamp = timestamp_of_digits(text),
-            Role::StatusMessage => self.status_message = Some(StatusMessage::parse(Some(text))),
-            Role::TypeMessage => self.type_message = Some(TypeMessage::parse(Some(text))),
+            Role::StatusMessage => self.status_message = Some(StatusMessage::parse(text)),
+            Role::TypeMessage => self.type_message = Some(TypeMessage::parse(text)),
             _ => {}
         }
     }
@@ -558,11 +554,23 @@ fn trim_space(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// What comes after `byte`, if that comes next but for white space.
+#[inline]
+fn after(byte: u8, bytes: &[u8]) -> Option<&[u8]> {
+    let (&first, rest) = bytes.split_first()?;
+    if first == byte {
+        return Some(rest);
+    }
+    // Most journals have no white space at all.
+    (first <= b' ').then(|| trim_space(bytes).strip_prefix(&[byte]))?
+}
+
 /// A key that is whole and plain, and what comes after its colon.
+#[inline]
 fn plain_key(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let text = trim_space(bytes).strip_prefix(b"\"")?;
+    let text = after(b'"', bytes)?;
     let key = short_plain(text)?;
-    let value = trim_space(&text[key.len() + 1..]).strip_prefix(b":")?;
+    let value = after(b':', &text[key.len() + 1..])?;
     Some((key, trim_space(value)))
 }
 
@@ -592,9 +600,9 @@ fn timestamp_of_number(number: &str) -> Option<u64> {
     in_range(seconds)
 }
 
-fn timestamp_of_digits(text: &str) -> Option<u64> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text)?;
-    in_range(digits.parse().ok()?)
+fn timestamp_of_digits(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().all(u8::is_ascii_digit).then_some(text)?;
+    in_range(std::str::from_utf8(digits).ok()?.parse().ok()?)
 }
 
 fn in_range(timestamp: u64) -> Option<u64> {

@@ -95,8 +95,8 @@ fn read_status(element: &RawValue) -> Option<(String, Record)> {
         .map(|participants| u32::try_from(participants.len()).unwrap())
         .find(|participants| *participants > 0)
         .unwrap_or_default(),
-        status_message: StatusMessage::parse(Some(&word("statusMessage"))),
-        type_message: TypeMessage::parse(Some(&word("typeMessage"))),
+        status_message: StatusMessage::parse(word("statusMessage").as_bytes()),
+        type_message: TypeMessage::parse(word("typeMessage").as_bytes()),
         send_by_api: match members.get("sendByApi").map(|raw| raw.get()) {
             Some("true") => SendByApi::True,
             Some("false") => SendByApi::False,

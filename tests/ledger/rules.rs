@@ -33,7 +33,7 @@ pub(super) fn record(name: &str, timestamp: u64, state: &str) -> Record {
         id: StatusId::of(name.split(" for ").next().expect("a name")),
         timestamp,
         participants: audience.unwrap_or(0),
-        status_message: StatusMessage::parse(Some(state)),
+        status_message: StatusMessage::parse(state.as_bytes()),
         type_message: TypeMessage::Image,
         send_by_api: SendByApi::True,
     }

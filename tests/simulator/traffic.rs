@@ -120,7 +120,7 @@ async fn as_time_goes_by_a_status_never_goes_back_and_never_vanishes_within_its_
         scene.time.set(now);
         let journal = scene.get("getOutgoingStatuses?minutes=2880").await.list();
         for status in &journal {
-            let state = StatusMessage::parse(status["statusMessage"].as_str());
+            let state = StatusMessage::parse(status["statusMessage"].as_str().unwrap_or_default().as_bytes());
             let timestamp = status["timestamp"].as_u64().unwrap();
             let id = status["idMessage"].as_str().unwrap();
             let (past_state, past_timestamp, _) = known.get(id).copied().unwrap_or((state, timestamp, now));

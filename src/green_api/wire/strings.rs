@@ -2,107 +2,107 @@
 
 use std::borrow::Cow;
 
-#[cfg(not(target_arch = "x86_64"))]
-use memchr::arch::all::memchr::One;
-#[cfg(target_arch = "x86_64")]
-use memchr::arch::x86_64::sse2::memchr::One;
-use memchr::memchr;
+use memchr::memchr2;
+use wide::{CmpEq, CmpLt, i8x16};
 
 /// Where the quote is that ends a string, if it is in these bytes of it; `escaped` tells whether the first of them is.
-pub(super) fn closing_quote(escaped: bool, bytes: &[u8]) -> Option<usize> {
-    let from = usize::from(escaped);
-    let piece = &bytes[from..];
-    let quote = find_quote(piece)?;
-    if ends_escaping(&piece[..quote]) {
-        return closing_quote_after(from + quote + 1, bytes);
-    }
-    Some(from + quote)
-}
-
-/// The same for a text with escapes, behind `from`, where the latest of them ends. A function of its own, because the many
-/// registers that it takes would have to be saved for every short string.
-#[inline(never)]
-fn closing_quote_after(mut from: usize, bytes: &[u8]) -> Option<usize> {
-    loop {
-        from += without_end(&bytes[from..]);
-        let piece = &bytes[from..];
-        let quote = find_quote(piece)?;
-        if !ends_escaping(&piece[..quote]) {
-            return Some(from + quote);
-        }
-        from += quote + 1;
-    }
-}
-
-/// Where the first quote is. Most strings are short: the quote is found before `memchr` would have begun.
-fn find_quote(bytes: &[u8]) -> Option<usize> {
-    let beginning = &bytes[..bytes.len().min(SHORT)];
-    find_soon(beginning).or_else(|| memchr(b'"', bytes))
-}
-
-/// The first quote, found without the choice of the machine's best instructions that `memchr` begins with.
-#[cfg(target_arch = "x86_64")]
-fn find_soon(bytes: &[u8]) -> Option<usize> {
-    One::new(b'"').and_then(|quote| quote.find(bytes))
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn find_soon(bytes: &[u8]) -> Option<usize> {
-    One::new(b'"').find(bytes)
-}
-
-/// The length of a beginning of a string that surely has no end in it; its first byte is not escaped, nor is the byte after it.
 ///
-/// It is for texts full of escapes, which would have `memchr` begin again and again. Of four blocks side by side each byte of
-/// `marks` tells where there is a quote (one of the lower bits) or a backslash (one of the upper). There is no branch in it.
-fn without_end(bytes: &[u8]) -> usize {
-    let mut escaped = 0;
-    let mut length = 0;
-    for blocks in bytes.as_chunks::<{ 4 * BLOCK }>().0 {
-        let mut marks = [0_u8; BLOCK];
-        for (index, mark) in marks.iter_mut().enumerate() {
-            for block in 0..4 {
-                let byte = blocks[BLOCK * block + index];
-                *mark |= u8::from(byte == b'"') << block;
-                *mark |= u8::from(byte == b'\\') << (4 + block);
+/// Most strings are short and plain: those are looked through at once.
+#[inline]
+pub(super) fn closing_quote(escaped: bool, bytes: &[u8]) -> Option<usize> {
+    if !escaped {
+        for (index, block) in blocks(bytes).iter().take(SHORT).enumerate() {
+            let special = Block::new(*block).quotes_or_backslashes();
+            if special != 0 {
+                let at = BLOCK * index + special.trailing_zeros() as usize;
+                if bytes[at] == b'"' {
+                    return Some(at);
+                }
+                break;
             }
         }
-        let marks = u128::from_le_bytes(marks);
-        let (quotes, backslashes) = (marks & LOWER, (marks >> 4) & LOWER);
-        // The byte after the last of a block is the first of the next one.
-        let after = (backslashes << 8) | (backslashes >> 120 << 1) | escaped;
-        if quotes & !after != 0 || backslashes & after != 0 {
-            break;
-        }
-        escaped = backslashes >> 123;
-        length += blocks.len();
     }
-    length - usize::from(escaped != 0)
+    closing_quote_of_any(escaped, bytes)
 }
 
-/// The text of a string that ends soon and is plain ASCII, as most are. Eight bytes are looked at at once.
+/// The same for any string. A function of its own, because the many registers that it takes would have to be saved for every
+/// short one.
+#[inline(never)]
+fn closing_quote_of_any(mut escaped: bool, bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        if !escaped {
+            from += memchr2(b'"', b'\\', &bytes[from..])?;
+            if bytes[from] == b'"' {
+                return Some(from);
+            }
+        }
+        // Where there is one escape there are more, as a rule. They are looked for in many bytes at once, for as long as there are.
+        for wide in bytes[from..].as_chunks::<{ 4 * BLOCK }>().0 {
+            let (quotes, backslashes) = marks(wide);
+            let ends = quotes & !escaped_bytes(backslashes, &mut escaped);
+            if ends != 0 {
+                return Some(from + ends.trailing_zeros() as usize);
+            }
+            from += wide.len();
+            if backslashes == 0 {
+                break;
+            }
+        }
+        let rest = &bytes[from..];
+        if rest.len() < 4 * BLOCK {
+            let ends = |byte: u8| {
+                let ends = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                ends
+            };
+            return rest.iter().copied().position(ends).map(|quote| from + quote);
+        }
+    }
+}
+
+/// Where quotes and backslashes are in some bytes, a bit for each byte.
+fn marks(wide: &[u8; 4 * BLOCK]) -> (u64, u64) {
+    let (mut quotes, mut backslashes) = (0, 0);
+    for (index, block) in blocks(wide).iter().enumerate() {
+        let block = Block::new(*block);
+        quotes |= u64::from(block.quotes()) << (BLOCK * index);
+        backslashes |= u64::from(block.backslashes()) << (BLOCK * index);
+    }
+    (quotes, backslashes)
+}
+
+/// Which bytes are escaped, given where the backslashes are; `escaped` tells it of the first byte, and then of the byte after the last.
+///
+/// In a row of backslashes every other one escapes the byte after it. Adding a row's first bit to the row carries past its end, so
+/// that it can be told for all rows at once whether that is at an even or an odd place (the method is simdjson's).
+fn escaped_bytes(backslashes: u64, escaped: &mut bool) -> u64 {
+    const EVEN: u64 = 0x5555_5555_5555_5555;
+    let first = u64::from(*escaped);
+    let escaping = backslashes & !first;
+    let after = escaping << 1 | first;
+    let odd_starts = escaping & !EVEN & !after;
+    let (ends, overflow) = odd_starts.overflowing_add(escaping);
+    *escaped = overflow;
+    (EVEN ^ ends << 1) & after
+}
+
+/// The text of a string that ends soon and is plain ASCII, as most are.
+#[inline]
 pub(super) fn short_plain(bytes: &[u8]) -> Option<&[u8]> {
-    for (index, word) in bytes.as_chunks::<8>().0.iter().take(SHORT / 8).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // The highest bit of the first byte that is a quote, a backslash, a control character or not ASCII; of those after it
-        // nothing can be said.
-        let marks = (zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES) | zeros(word & CONTROLS) | word) & HIGHEST_BITS;
-        if marks != 0 {
-            let length = 8 * index + marks.trailing_zeros() as usize / 8;
+    for (index, block) in blocks(bytes).iter().take(SHORT).enumerate() {
+        let special = Block::new(*block).not_plain();
+        if special != 0 {
+            let length = BLOCK * index + special.trailing_zeros() as usize;
             return (bytes[length] == b'"').then_some(&bytes[..length]);
         }
     }
     None
 }
 
-/// Marks the first byte that is zero, and perhaps others after it.
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(u64::from_ne_bytes([1; 8])) & !word
-}
-
 /// Whether the byte after these bytes of a string is escaped: an even number of backslashes escape each other.
 pub(super) fn ends_escaping(bytes: &[u8]) -> bool {
-    bytes.ends_with(b"\\") && bytes.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1
+    bytes.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1
 }
 
 /// The text between the quotes of a JSON string; `None` if it isn't one.
@@ -115,17 +115,50 @@ pub(super) fn unescaped(raw: &[u8]) -> Option<Cow<'_, str>> {
     std::str::from_utf8(raw).ok().map(Cow::Borrowed)
 }
 
-/// A string that ends within so many bytes is short.
-const SHORT: usize = 64;
+/// Bytes that are looked at at once. What is found is told by a bit for each byte, the first byte's the lowest.
+#[derive(Clone, Copy)]
+struct Block(i8x16);
 
-/// How many bytes are looked at at once: as many as fit in a register of any machine.
+impl Block {
+    #[inline]
+    fn new(bytes: [u8; BLOCK]) -> Self {
+        Self(i8x16::new(bytes.map(u8::cast_signed)))
+    }
+
+    #[inline]
+    fn equal(self, byte: u8) -> i8x16 {
+        self.0.simd_eq(i8x16::splat(byte.cast_signed()))
+    }
+
+    #[inline]
+    fn quotes(self) -> u32 {
+        self.equal(b'"').to_bitmask()
+    }
+
+    #[inline]
+    fn backslashes(self) -> u32 {
+        self.equal(b'\\').to_bitmask()
+    }
+
+    #[inline]
+    fn quotes_or_backslashes(self) -> u32 {
+        (self.equal(b'"') | self.equal(b'\\')).to_bitmask()
+    }
+
+    /// What isn't plain ASCII or would end it. As signed numbers, bytes that aren't ASCII are less than a space, like control characters.
+    #[inline]
+    fn not_plain(self) -> u32 {
+        let unusual = self.0.simd_lt(i8x16::splat(b' '.cast_signed()));
+        (self.equal(b'"') | self.equal(b'\\') | unusual).to_bitmask()
+    }
+}
+
+fn blocks(bytes: &[u8]) -> &[[u8; BLOCK]] {
+    bytes.as_chunks().0
+}
+
+/// As many bytes as every machine can look at at once.
 const BLOCK: usize = 16;
 
-/// The lower half of each byte.
-const LOWER: u128 = u128::from_ne_bytes([0x0f; 16]);
-
-const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
-const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
-/// The bits of a byte of which a control character has none.
-const CONTROLS: u64 = u64::from_ne_bytes([0xe0; 8]);
-const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+/// A string that ends within so many blocks is short.
+const SHORT: usize = 4;
