@@ -8,7 +8,7 @@ use greenapi_exporter::account::{Account, InstanceId};
 use greenapi_exporter::exposition::{Options, render};
 use greenapi_exporter::fetch::FetchResult;
 use greenapi_exporter::journal::{Record, SendByApi, StatusId, StatusMessage, Tally, TypeMessage};
-use greenapi_exporter::snapshot::{Fetch, Instance, Snapshot};
+use greenapi_exporter::snapshot::{Fetch, Fetched, Instance, Snapshot};
 
 const OPENMETRICS: &str = "application/openmetrics-text;version=1.0.0";
 const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
@@ -34,7 +34,7 @@ fn page(criterion: &mut Criterion) {
 
 /// Instances that are up, each with 29 kinds of statuses beside the 31 series that every such instance has.
 fn fleet() -> Arc<Snapshot> {
-    let instances = (0..10_000).map(|number| Arc::new(instance(number)));
+    let instances = (0..10_000).map(instance);
     Arc::new(Snapshot {
         instances: instances.collect(),
         exporter: None,
@@ -48,13 +48,17 @@ fn instance(number: u64) -> Instance {
     };
     let started = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_400_000_123 + number);
     let mut instance = Instance::new(account, Duration::from_hours(24), started);
-    instance.counters.count_fetch(FetchResult::Ok);
-    instance.latest = Some(Fetch {
-        result: FetchResult::Ok,
-        duration: Duration::from_micros(50_000 + number),
-    });
-    instance.last_success = Some(started);
-    instance.tally = Arc::new(Tally::new(&records(number), &Tally::default()));
+    let mut fetched = Fetched {
+        latest: Some(Fetch {
+            result: FetchResult::Ok,
+            duration: Duration::from_micros(50_000 + number),
+        }),
+        last_success: Some(started),
+        tally: Tally::new(&records(number), &Tally::default()),
+        ..Fetched::nothing(started)
+    };
+    fetched.counters.count_fetch(FetchResult::Ok);
+    instance.fetched = Arc::new(fetched);
     instance
 }
 

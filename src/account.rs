@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -73,7 +74,7 @@ impl FromStr for Token {
 
 /// Where an instance's API is served, such as `https://1101.api.green-api.com`, perhaps with a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiUrl(Url);
+pub struct ApiUrl(Box<str>);
 
 impl FromStr for ApiUrl {
     type Err = AccountError;
@@ -92,13 +93,13 @@ impl FromStr for ApiUrl {
         }
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
-        Ok(Self(url))
+        Ok(Self(url.as_str().trim_end_matches('/').into()))
     }
 }
 
 impl fmt::Display for ApiUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0.as_str().trim_end_matches('/'))
+        formatter.write_str(&self.0)
     }
 }
 
@@ -108,7 +109,7 @@ pub struct Account {
     /// Its number.
     pub id: InstanceId,
     /// Its name in the configuration; its number where none is given.
-    pub name: Box<str>,
+    pub name: Arc<str>,
 }
 
 /// How the API of an instance, or of a partner account, is called.

@@ -18,8 +18,7 @@ use crate::store::{Store, StoreError};
 /// The ledgers of all instances, and where they are kept.
 #[derive(Debug, Default)]
 pub struct Books {
-    // Boxed, because a tree that is filled in order leaves half of its places free.
-    by_instance: Mutex<BTreeMap<InstanceId, Box<Book>>>,
+    by_instance: Mutex<BTreeMap<InstanceId, Book>>,
     /// The latest answers that change something, and when they came in Unix seconds, until they are entered in the ledgers.
     pending: Mutex<BTreeMap<InstanceId, (Journal, u64)>>,
     /// Absent where counters start anew with the process.
@@ -44,11 +43,11 @@ struct Errors {
 }
 
 impl Book {
-    fn new(ledger: Ledger) -> Box<Self> {
-        Box::new(Self {
+    fn new(ledger: Ledger) -> Self {
+        Self {
             counted: Arc::new(Counted::of(&ledger)),
             ledger,
-        })
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::flight::{Flight, Landing};
 use crate::green_api::failure::Failure;
 use crate::green_api::{Client, answers};
 use crate::journal::TypeMessage;
-use crate::snapshot;
+use crate::snapshot::{self, Fetched};
 
 use self::outgoing::Outgoing;
 use self::statistic::Statistic;
@@ -47,7 +47,7 @@ pub struct Api {
 /// An instance that is collected.
 pub struct Target {
     /// How it is configured.
-    pub config: config::Instance,
+    pub config: Arc<config::Instance>,
     api: Arc<Api>,
     outgoing: Arc<Flight<Attempt<Outgoing>>>,
     incoming: Option<Arc<OptionalFlight<BTreeMap<TypeMessage, u64>>>>,
@@ -97,24 +97,18 @@ impl<T> Attempt<T> {
 
 impl Target {
     /// An instance of which nothing is known yet.
-    pub fn new(config: config::Instance, api: Arc<Api>) -> Self {
-        let now = api.clock.now();
-        let unknown = snapshot::Instance::new(config.account.clone(), config.settings.window, now);
-        Self::with(unknown, config, api)
+    pub fn new(config: Arc<config::Instance>, api: Arc<Api>) -> Self {
+        let nothing = Fetched::nothing(api.clock.now());
+        Self::with(Arc::new(nothing), config, api)
     }
 
     /// The same instance, configured in another way: it keeps its counters, and what it knows until it is fetched anew.
     #[must_use]
-    pub fn reconfigured(&self, config: config::Instance, api: Arc<Api>) -> Self {
-        let instance = snapshot::Instance {
-            account: config.account.clone(),
-            window: config.settings.window,
-            ..Arc::unwrap_or_clone(self.outgoing.latest().value.instance)
-        };
-        Self::with(instance, config, api)
+    pub fn reconfigured(&self, config: Arc<config::Instance>, api: Arc<Api>) -> Self {
+        Self::with(self.outgoing.latest().value.fetched, config, api)
     }
 
-    fn with(instance: snapshot::Instance, config: config::Instance, api: Arc<Api>) -> Self {
+    fn with(fetched: Arc<Fetched>, config: Arc<config::Instance>, api: Arc<Api>) -> Self {
         fn optional<T: Clone + Default + Send + Sync + 'static>(is_on: bool) -> Option<Arc<Flight<Attempt<T>>>> {
             is_on.then(|| Flight::new(Attempt::default()))
         }
@@ -126,7 +120,7 @@ impl Target {
         }
         Self {
             outgoing: Flight::new(Attempt {
-                value: Outgoing::new(instance, on(Collector::Statistic)),
+                value: Outgoing::new(fetched, on(Collector::Statistic)),
                 rate_limited_in_a_row: 0,
             }),
             incoming: optional(on(Collector::Incoming)),
@@ -205,7 +199,7 @@ impl Target {
     /// What is known once no request is under way, or at `deadline`; then what is still awaited is shown as failed.
     ///
     /// What the journal adds to the counters is left to [`Target::counted`], once all answers are settled.
-    pub async fn landed(self: &Arc<Self>, deadline: Instant) -> Arc<snapshot::Instance> {
+    pub async fn landed(self: &Arc<Self>, deadline: Instant) -> snapshot::Instance {
         let asked = Instant::now();
         let outgoing = self.outgoing.landed(deadline).await;
         if let Some(flight) = &self.statistic {
@@ -213,9 +207,9 @@ impl Target {
             let (target, ids) = (self.clone(), self.outgoing.latest().value.ids());
             flight.start_if_due(move |previous| statistic::fetch(target, previous, ids));
         }
-        let instance = outgoing.map_or_else(
-            || Arc::new(self.outgoing.latest().value.instance.overdue(asked.elapsed())),
-            |outgoing| outgoing.value.instance,
+        let fetched = outgoing.map_or_else(
+            || Arc::new(self.outgoing.latest().value.fetched.overdue(asked.elapsed())),
+            |outgoing| outgoing.value.fetched,
         );
         let collected = Collected {
             incoming: landed(self.incoming.as_ref(), asked, deadline).await,
@@ -226,11 +220,11 @@ impl Target {
             contacts: landed(self.contacts.as_ref(), asked, deadline).await,
             queue: landed(self.queue.as_ref(), asked, deadline).await,
         };
-        with_collected(instance, collected)
+        self.instance(fetched, collected)
     }
 
     /// What is known now, without asking.
-    pub fn known(&self) -> Arc<snapshot::Instance> {
+    pub fn known(&self) -> snapshot::Instance {
         let collected = Collected {
             incoming: known(self.incoming.as_ref()),
             state: known(self.state.as_ref()),
@@ -239,17 +233,29 @@ impl Target {
             contacts: known(self.contacts.as_ref()),
             queue: known(self.queue.as_ref()),
         };
-        self.counted(with_collected(self.outgoing.latest().value.instance, collected))
+        self.instance(self.outgoing.latest().value.fetched, collected)
     }
 
     /// The instance with what has been counted of it by now.
-    pub fn counted(&self, mut instance: Arc<snapshot::Instance>) -> Arc<snapshot::Instance> {
-        let counted = Arc::make_mut(&mut instance);
-        counted.counted = self.api.books.counted(self.id());
-        if self.incoming.is_some() {
-            counted.counted_incoming = Some(self.api.incoming_books.counted(self.id()));
+    pub fn counted(&self, instance: snapshot::Instance) -> snapshot::Instance {
+        let incoming_books = self.incoming.as_ref().map(|_| &self.api.incoming_books);
+        snapshot::Instance {
+            counted: self.api.books.counted(self.id()),
+            counted_incoming: incoming_books.map(|books| books.counted(self.id())),
+            ..instance
         }
-        instance
+    }
+
+    fn instance(&self, fetched: Arc<Fetched>, collected: Collected) -> snapshot::Instance {
+        let instance = snapshot::Instance {
+            account: self.account().clone(),
+            window: self.config.settings.window,
+            fetched,
+            counted: Arc::default(),
+            counted_incoming: None,
+            collected,
+        };
+        self.counted(instance)
     }
 }
 
@@ -259,16 +265,6 @@ impl Api {
         // There always is one in the end: the semaphore is never closed.
         self.permits.acquire().await.ok()
     }
-}
-
-fn with_collected(instance: Arc<snapshot::Instance>, collected: Collected) -> Arc<snapshot::Instance> {
-    if collected == Collected::default() {
-        return instance;
-    }
-    Arc::new(snapshot::Instance {
-        collected,
-        ..Arc::unwrap_or_clone(instance)
-    })
 }
 
 async fn landed<T: Clone + Send + Sync + 'static>(

@@ -176,7 +176,7 @@ pub(crate) async fn demo(
 /// The configuration of an exporter whose instances are all simulated.
 fn demo_config(simulator: &Simulator, api_url: &str) -> Result<Config, AccountError> {
     let instance = |login: &Login| {
-        Ok(Instance {
+        Ok(Arc::new(Instance {
             account: Account {
                 id: login.id,
                 name: login.name.clone().into(),
@@ -190,7 +190,7 @@ fn demo_config(simulator: &Simulator, api_url: &str) -> Result<Config, AccountEr
                 collectors: Collector::ALL.iter().copied().collect(),
                 ..Settings::default()
             },
-        })
+        }))
     };
     let instances: Result<Vec<_>, _> = simulator.logins().iter().map(instance).collect();
     Ok(Config {

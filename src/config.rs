@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::{Host, Url};
@@ -49,7 +50,7 @@ pub enum Source {
 #[derive(Clone, PartialEq)]
 pub struct Config {
     /// The instances, in the order of their ids; ids and names are unique.
-    pub instances: Vec<Instance>,
+    pub instances: Vec<Arc<Instance>>,
     /// The account whose instances are discovered.
     pub partner: Option<Partner>,
     /// How many API requests may be under way at once; at least 1.
@@ -161,9 +162,9 @@ impl Config {
     }
 
     /// The listed instance with this id or name.
-    pub fn find(&self, target: &str) -> Option<&Instance> {
-        let by_id = |instance: &&Instance| target.parse() == Ok(instance.account.id);
-        let by_name = |instance: &&Instance| *instance.account.name == *target;
+    pub fn find(&self, target: &str) -> Option<&Arc<Instance>> {
+        let by_id = |instance: &&Arc<Instance>| target.parse() == Ok(instance.account.id);
+        let by_name = |instance: &&Arc<Instance>| *instance.account.name == *target;
         let mut instances = self.instances.iter();
         instances.clone().find(by_id).or_else(|| instances.find(by_name))
     }

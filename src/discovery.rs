@@ -12,11 +12,14 @@ use crate::flight::{Flight, Landing};
 use crate::green_api::answers::{self, PartnerInstance};
 use crate::green_api::failure::Failure;
 
+/// The instances of a partner account, in order of their ids.
+pub type Discovered = Arc<[Arc<config::Instance>]>;
+
 /// A partner account, and its instances when they were last listed.
 pub struct Discovery {
     /// How the account is configured.
     pub partner: config::Partner,
-    flight: Arc<Flight<Option<Arc<[config::Instance]>>>>,
+    flight: Arc<Flight<Option<Discovered>>>,
 }
 
 impl Discovery {
@@ -29,7 +32,7 @@ impl Discovery {
     }
 
     /// The instances, listed anew if that is due. A listing that fails or is late leaves the last one in force.
-    pub async fn list(&self, api: &Arc<Api>, deadline: Instant) -> Arc<[config::Instance]> {
+    pub async fn list(&self, api: &Arc<Api>, deadline: Instant) -> Discovered {
         let (partner, api) = (self.partner.clone(), api.clone());
         self.flight.start_if_due(move |previous| fetch(partner, api, previous));
         match self.flight.latest() {
@@ -39,7 +42,7 @@ impl Discovery {
     }
 
     /// The instances when they were last listed, without asking.
-    pub fn known(&self) -> Arc<[config::Instance]> {
+    pub fn known(&self) -> Discovered {
         self.flight.latest().unwrap_or_default()
     }
 
@@ -49,11 +52,7 @@ impl Discovery {
     }
 }
 
-async fn fetch(
-    partner: config::Partner,
-    api: Arc<Api>,
-    previous: Option<Arc<[config::Instance]>>,
-) -> Landing<Option<Arc<[config::Instance]>>> {
+async fn fetch(partner: config::Partner, api: Arc<Api>, previous: Option<Discovered>) -> Landing<Option<Discovered>> {
     let (url, timeout) = (
         partner.credentials.partner_url("getInstances"),
         partner.defaults.timeout,
@@ -62,7 +61,7 @@ async fn fetch(
     let listing = listing.unwrap_or_else(|_| Err(Failure::timeout(timeout)));
     let (instances, fresh_for) = match listing.and_then(|body| answers::instances(&body)) {
         Ok(listed) => {
-            let instances: Arc<[config::Instance]> = known(&partner, listed);
+            let instances: Discovered = known(&partner, listed);
             if previous.as_deref() != Some(&*instances) {
                 info!(instances = instances.len(), "listed the partner account's instances");
             }
@@ -82,7 +81,7 @@ async fn fetch(
 }
 
 /// The instances that can be collected. What is wrong with the others is logged without what they hold.
-fn known(partner: &config::Partner, listed: Vec<PartnerInstance>) -> Arc<[config::Instance]> {
+fn known(partner: &config::Partner, listed: Vec<PartnerInstance>) -> Discovered {
     let mut instances: Vec<config::Instance> = Vec::with_capacity(listed.len());
     for listed in listed {
         let id = listed.id_instance.into();
@@ -94,7 +93,7 @@ fn known(partner: &config::Partner, listed: Vec<PartnerInstance>) -> Arc<[config
     instances.sort_by_key(|instance| instance.account.id);
     instances.dedup_by_key(|instance| instance.account.id);
     // Names need not be unique there, but a name that two instances share can't be asked for.
-    let mut names: Vec<Box<str>> = instances.iter().map(|instance| instance.account.name.clone()).collect();
+    let mut names: Vec<Arc<str>> = instances.iter().map(|instance| instance.account.name.clone()).collect();
     names.sort_unstable();
     for Account { id, name } in instances.iter_mut().map(|instance| &mut instance.account) {
         let first = names.partition_point(|other| other < name);
@@ -102,7 +101,7 @@ fn known(partner: &config::Partner, listed: Vec<PartnerInstance>) -> Arc<[config
             *name = id.to_string().into();
         }
     }
-    instances.into()
+    instances.into_iter().map(Arc::new).collect()
 }
 
 fn configured(

@@ -12,7 +12,7 @@ use crate::books::Books;
 use crate::clock::Clock;
 use crate::collect::{Api, Target};
 use crate::config::{self, Config};
-use crate::discovery::Discovery;
+use crate::discovery::{Discovered, Discovery};
 use crate::green_api::Client;
 use crate::shard::Shard;
 use crate::snapshot;
@@ -32,7 +32,7 @@ struct Present {
     api: Arc<Api>,
     discovery: Option<Arc<Discovery>>,
     /// The partner account's instances that are among the targets.
-    discovered: Arc<[config::Instance]>,
+    discovered: Discovered,
     targets: Targets,
 }
 
@@ -107,7 +107,7 @@ impl Fleet {
     }
 
     /// Collects every instance; what doesn't answer until `deadline` is shown as late. In order of the ids.
-    pub async fn collect(&self, deadline: Instant) -> Vec<Arc<snapshot::Instance>> {
+    pub async fn collect(&self, deadline: Instant) -> Vec<snapshot::Instance> {
         let present = self.discovered(deadline).await;
         for target in present.targets.values() {
             target.start(deadline);
@@ -127,7 +127,7 @@ impl Fleet {
     }
 
     /// Collects the instance whose id or name is `target`; `None` if there is none.
-    pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<Arc<snapshot::Instance>> {
+    pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<snapshot::Instance> {
         let target = self.discovered(deadline).await.find(target)?;
         target.start(deadline);
         let instance = target.landed(before_settling(deadline)).await;
@@ -140,12 +140,12 @@ impl Fleet {
     }
 
     /// What is known of every instance now, without asking. In order of the ids.
-    pub fn known(&self) -> Vec<Arc<snapshot::Instance>> {
+    pub fn known(&self) -> Vec<snapshot::Instance> {
         self.present().targets.values().map(|target| target.known()).collect()
     }
 
     /// How the instance whose id or name is `target` is configured.
-    pub fn find(&self, target: &str) -> Option<config::Instance> {
+    pub fn find(&self, target: &str) -> Option<Arc<config::Instance>> {
         self.present().find(target).map(|target| target.config.clone())
     }
 
@@ -192,7 +192,7 @@ impl Fleet {
     }
 
     /// Collects the listed instances and the `discovered` ones from now on.
-    fn adopt(&self, discovered: Arc<[config::Instance]>) {
+    fn adopt(&self, discovered: Discovered) {
         self.replace(|present| Present {
             targets: self.targets(&present.config, &discovered, &present.api, &present.targets),
             discovered,
@@ -203,13 +203,19 @@ impl Fleet {
     }
 
     /// The targets of a configuration. What is configured as in `before` goes on as before; what changed keeps its counters.
-    fn targets(&self, config: &Config, discovered: &[config::Instance], api: &Arc<Api>, before: &Targets) -> Targets {
+    fn targets(
+        &self,
+        config: &Config,
+        discovered: &[Arc<config::Instance>],
+        api: &Arc<Api>,
+        before: &Targets,
+    ) -> Targets {
         // An instance that is listed and discovered is collected as it is listed.
         let wanted = discovered.iter().chain(&config.instances);
         let wanted = wanted.filter(|instance| self.shard.serves(instance.account.id));
-        let wanted: BTreeMap<InstanceId, &config::Instance> =
+        let wanted: BTreeMap<InstanceId, &Arc<config::Instance>> =
             wanted.map(|instance| (instance.account.id, instance)).collect();
-        let target = |(id, instance): (InstanceId, &config::Instance)| {
+        let target = |(id, instance): (InstanceId, &Arc<config::Instance>)| {
             let target = match before.get(&id) {
                 Some(target) if target.config == *instance && target.calls(api) => target.clone(),
                 Some(target) => Arc::new(target.reconfigured(instance.clone(), api.clone())),

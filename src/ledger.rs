@@ -18,9 +18,10 @@
 //! - Timestamps are the API's, all other times our clock's; they are compared only to tell a baseline's old statuses from its new
 //!   ones. A record of the future is a record like any other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::journal::{Journal, Record, StatusMessage, minutes};
+use crate::journal::{Journal, Record, StatusId, StatusMessage, minutes};
 
 use entry::{Entry, States, hour};
 use totals::{PARTICIPANTS, Totals};
@@ -50,8 +51,8 @@ pub struct Summary {
     ///
     /// It is put on record only now and then, or every scrape would write. Too early a time merely asks for more after a restart.
     pub last_success: Option<u64>,
-    /// What has been counted.
-    pub totals: Totals,
+    /// What has been counted. Whoever shows it shares it.
+    pub totals: Arc<Totals>,
 }
 
 /// What an answer changes in the ledger it was compared with.
@@ -84,7 +85,7 @@ impl Ledger {
         let summary = Summary {
             created,
             last_success: None,
-            totals: Totals::default(),
+            totals: Arc::default(),
         };
         Self::restore(summary, Vec::new())
     }
@@ -113,7 +114,7 @@ impl Ledger {
     }
 
     /// What has been counted.
-    pub fn totals(&self) -> &Totals {
+    pub fn totals(&self) -> &Arc<Totals> {
         &self.summary.totals
     }
 
@@ -146,8 +147,8 @@ impl Ledger {
         let mut entries = Vec::new();
         let mut rest = self.entries.as_slice();
         for record in journal.records() {
-            // Both are in the same order, so each search starts where the last one ended.
-            rest = &rest[rest.partition_point(|entry| entry.id < record.id)..];
+            // Both are in the same order, so each search starts where the last one ended, and most end there too.
+            rest = from_id(rest, record.id);
             if let Some(known) = rest.first().filter(|entry| entry.id == record.id) {
                 let entry = known.sighted(record, now);
                 if entry != *known {
@@ -221,7 +222,7 @@ impl Ledger {
         (is_stale || totals.is_some()).then(|| Summary {
             created: self.created(),
             last_success: Some(now),
-            totals: totals.unwrap_or_else(|| self.totals().clone()),
+            totals: totals.map_or_else(|| self.totals().clone(), Arc::new),
         })
     }
 
@@ -256,6 +257,16 @@ impl Changes {
     pub fn forgotten(&self) -> &[Entry] {
         &self.forgotten
     }
+}
+
+/// The entries from the first whose id is not less than `id`. They are in order of their ids, and it is one of the first of them.
+fn from_id(entries: &[Entry], id: StatusId) -> &[Entry] {
+    let mut reach = 1;
+    while entries.get(reach - 1).is_some_and(|entry| entry.id < id) {
+        reach *= 2;
+    }
+    let within = &entries[..entries.len().min(reach)];
+    &entries[within.partition_point(|entry| entry.id < id)..]
 }
 
 /// The totals after an answer; a copy of them is only made once something counts.

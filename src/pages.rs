@@ -186,11 +186,11 @@ impl Pages {
 
     /// The instances for Prometheus' HTTP service discovery. Where they are probed is up to its relabelling.
     fn service_discovery(&self) -> Response<Body> {
-        let group = |instance: Arc<Instance>| {
+        let group = |instance: Instance| {
             let id = instance.account.id.to_string();
             serde_json::json!({
                 "targets": [id],
-                "labels": { "__meta_greenapi_id_instance": id, "__meta_greenapi_name": instance.account.name },
+                "labels": { "__meta_greenapi_id_instance": id, "__meta_greenapi_name": *instance.account.name },
             })
         };
         let groups: Vec<_> = self.fleet.known().into_iter().map(group).collect();
@@ -250,7 +250,7 @@ impl Pages {
         Ok(Instant::now() + patience.unwrap_or(timeout).min(DEFAULT_SCRAPE_TIMEOUT))
     }
 
-    fn render(&self, headers: &HeaderMap, instances: Vec<Arc<Instance>>, exporter: Option<Exporter>) -> Response<Body> {
+    fn render(&self, headers: &HeaderMap, instances: Vec<Instance>, exporter: Option<Exporter>) -> Response<Body> {
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let page = self.page(header(ACCEPT), header(ACCEPT_ENCODING), instances, exporter);
         let mut answer = match page.and_then(answer) {
@@ -272,7 +272,7 @@ impl Pages {
         &self,
         accept: Option<&str>,
         accept_encoding: Option<&str>,
-        instances: Vec<Arc<Instance>>,
+        instances: Vec<Instance>,
         exporter: Option<Exporter>,
     ) -> io::Result<exposition::Rendered> {
         let snapshot = Arc::new(Snapshot { instances, exporter });

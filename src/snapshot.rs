@@ -1,6 +1,6 @@
 //! What is known of every instance, and of the exporter itself, at one moment. A page is a function of it.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::account::Account;
@@ -15,18 +15,31 @@ use crate::ledger::totals::Totals;
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// The instances, in order of their id.
-    pub instances: Vec<Arc<Instance>>,
+    pub instances: Vec<Instance>,
     /// The exporter's own facts; absent where only an instance was asked for.
     pub exporter: Option<Exporter>,
 }
 
-/// What is known of one instance.
+/// What is known of one instance. It is made for a page, of parts that it shares with those who keep them.
 #[derive(Debug, Clone)]
 pub struct Instance {
     /// Who it is.
     pub account: Account,
     /// The stretch of time that its journal is asked for.
     pub window: Duration,
+    /// What fetching its journal has come to.
+    pub fetched: Arc<Fetched>,
+    /// What has been counted of its statuses.
+    pub counted: Arc<Counted>,
+    /// What has been counted of the statuses of its contacts, where these are collected.
+    pub counted_incoming: Option<Arc<Counted>>,
+    /// What the optional collectors found out.
+    pub collected: Collected,
+}
+
+/// What fetching an instance's journal has come to.
+#[derive(Debug, Clone)]
+pub struct Fetched {
     /// Since when its counters count.
     pub created: SystemTime,
     /// The latest fetch; absent before the first.
@@ -34,15 +47,9 @@ pub struct Instance {
     /// When a journal was last read; absent before the first time.
     pub last_success: Option<SystemTime>,
     /// The statuses in the window when a journal was last read. Only shown while the instance is up.
-    pub tally: Arc<Tally>,
-    /// What has been counted of its statuses.
-    pub counted: Arc<Counted>,
-    /// What has been counted of the statuses of its contacts, where these are collected.
-    pub counted_incoming: Option<Arc<Counted>>,
+    pub tally: Tally,
     /// What has been counted since `created`.
     pub counters: Counters,
-    /// What the optional collectors found out.
-    pub collected: Collected,
 }
 
 /// What has been counted of an instance's statuses, by its ledger.
@@ -56,7 +63,7 @@ pub struct Counted {
     /// the first doesn't get lost to those who compare two scrapes.
     pub kinds: Vec<Kind>,
     /// What has been counted.
-    pub totals: Totals,
+    pub totals: Arc<Totals>,
 }
 
 impl Counted {
@@ -84,13 +91,10 @@ impl Default for Counted {
             created: SystemTime::UNIX_EPOCH,
             entries: 0,
             kinds: Vec::new(),
-            totals: Totals::default(),
+            totals: Arc::default(),
         }
     }
 }
-
-/// Shared by all instances of which nothing was counted yet.
-static NOTHING_COUNTED: LazyLock<Arc<Counted>> = LazyLock::new(Arc::default);
 
 /// How a fetch went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,28 +146,37 @@ impl Instance {
         Self {
             account,
             window,
-            created,
-            latest: None,
-            last_success: None,
-            tally: Arc::default(),
-            counted: NOTHING_COUNTED.clone(),
+            fetched: Arc::new(Fetched::nothing(created)),
+            counted: Arc::default(),
             counted_incoming: None,
-            counters: Counters::default(),
             collected: Collected::default(),
         }
     }
 
     /// Whether the latest fetch succeeded; `None` before the first.
     pub fn up(&self) -> Option<bool> {
-        self.latest.map(|fetch| fetch.result == FetchResult::Ok)
+        self.fetched.latest.map(|fetch| fetch.result == FetchResult::Ok)
     }
 
     /// The statuses in the window; `None` while the instance is not up, when nobody knows.
     pub fn present_tally(&self) -> Option<&Tally> {
-        (self.up() == Some(true)).then_some(&*self.tally)
+        (self.up() == Some(true)).then_some(&self.fetched.tally)
+    }
+}
+
+impl Fetched {
+    /// What there is before the first fetch.
+    pub fn nothing(created: SystemTime) -> Self {
+        Self {
+            created,
+            latest: None,
+            last_success: None,
+            tally: Tally::default(),
+            counters: Counters::default(),
+        }
     }
 
-    /// This instance as a scrape shows it whose time was over after `waited`, before the answer came.
+    /// This as a scrape shows it whose time was over after `waited`, before the answer came.
     #[must_use]
     pub fn overdue(&self, waited: Duration) -> Self {
         Self {

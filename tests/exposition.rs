@@ -119,7 +119,7 @@ fn histograms_are_shown_in_every_format() {
 fn what_is_not_known_is_not_shown() {
     let check = |instance: Instance, expected: &[&str]| {
         let snapshot = Snapshot {
-            instances: vec![Arc::new(instance)],
+            instances: vec![instance],
             exporter: None,
         };
         let page = Page::new(&FAMILIES, Arc::new(snapshot));
@@ -351,7 +351,7 @@ fn large_fleet() -> Page {
     let with_id = |id: u64| {
         let mut instance = fixture::up();
         instance.account.id = id.into();
-        Arc::new(instance)
+        instance
     };
     let fleet = Snapshot {
         instances: (1..=1_001).map(with_id).collect(),

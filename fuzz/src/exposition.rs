@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use greenapi_exporter::catalogue::{FAMILIES, Family};
 use greenapi_exporter::exposition::negotiation::{Format, Version};
 use greenapi_exporter::exposition::{Options, Page};
-use greenapi_exporter::snapshot::{Instance, Snapshot};
+use greenapi_exporter::snapshot::{Fetched, Instance, Snapshot};
 use reading::{of_page, of_protobuf, of_text, with_short_bounds};
 
 /// A gauge and a histogram with a label that people write.
@@ -28,8 +28,10 @@ pub fn check(input: &[u8]) {
     let instances = UNNAMED.iter().zip([first, second]).map(|(instance, name)| {
         let mut instance = instance.clone();
         instance.account.name = String::from_utf8_lossy(name).into();
-        instance.counters.malformed_records = name.len() as u64;
-        Arc::new(instance)
+        let mut fetched = Fetched::clone(&instance.fetched);
+        fetched.counters.malformed_records = name.len() as u64;
+        instance.fetched = Arc::new(fetched);
+        instance
     });
     let snapshot = Snapshot {
         instances: instances.collect(),

@@ -34,7 +34,10 @@ pub(super) const FAMILIES: &[Family] = &[
                a result younger than min_interval is served again.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
-            let forbidden = instance.latest.map(|fetch| fetch.result == FetchResult::Forbidden);
+            let forbidden = instance
+                .fetched
+                .latest
+                .map(|fetch| fetch.result == FetchResult::Forbidden);
             gauge(forbidden, samples);
         }),
     },
@@ -44,7 +47,7 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Always 1; carries the result of the latest journal fetch; a result younger than min_interval is served again.",
         labels: &["result"],
         read: Read::Instance(|instance, samples| {
-            if let Some(fetch) = instance.latest {
+            if let Some(fetch) = instance.fetched.latest {
                 samples(&[fetch.result.as_str()], Value::Gauge(1.into()));
             }
         }),
@@ -56,7 +59,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &["result"],
         read: Read::Instance(|instance, samples| {
             for result in FETCH_RESULTS.iter() {
-                let fetches = instance.counters.fetches(*result);
+                let fetches = instance.fetched.counters.fetches(*result);
                 samples(&[result.as_str()], counter(instance, fetches));
             }
         }),
@@ -66,14 +69,14 @@ pub(super) const FAMILIES: &[Family] = &[
         metric_type: Gauge,
         help: "Seconds that the latest journal fetch took; a result younger than min_interval is served again.",
         labels: &[],
-        read: Read::Instance(|instance, samples| gauge(instance.latest.map(|fetch| fetch.duration), samples)),
+        read: Read::Instance(|instance, samples| gauge(instance.fetched.latest.map(|fetch| fetch.duration), samples)),
     },
     Family {
         name: "greenapi_last_success_timestamp_seconds",
         metric_type: Gauge,
         help: "Unix time at which a journal was last fetched with success; absent before the first.",
         labels: &[],
-        read: Read::Instance(|instance, samples| gauge(instance.last_success, samples)),
+        read: Read::Instance(|instance, samples| gauge(instance.fetched.last_success, samples)),
     },
     Family {
         name: "greenapi_journal_window_seconds",
@@ -119,7 +122,7 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Journal elements skipped, at each fetch, for being no object or lacking an idMessage or a usable timestamp.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
-            samples(&[], counter(instance, instance.counters.malformed_records));
+            samples(&[], counter(instance, instance.fetched.counters.malformed_records));
         }),
     },
     Family {
@@ -128,7 +131,7 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Values not recognised, at each fetch, and shown as other under the label that the field is named after.",
         labels: &["field"],
         read: Read::Instance(|instance, samples| {
-            let counters = &instance.counters;
+            let counters = &instance.fetched.counters;
             samples(&["status_message"], counter(instance, counters.unknown_status_messages));
             samples(&["type_message"], counter(instance, counters.unknown_type_messages));
         }),
@@ -139,6 +142,6 @@ pub(super) const FAMILIES: &[Family] = &[
 fn counter(instance: &Instance, total: u64) -> Value<'static> {
     Value::Counter {
         total: total.into(),
-        created: Some(instance.created),
+        created: Some(instance.fetched.created),
     }
 }

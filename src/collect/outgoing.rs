@@ -14,20 +14,20 @@ use crate::green_api::JournalMethod;
 use crate::green_api::failure::Failure;
 use crate::journal::Tally;
 use crate::label::LabelValue;
-use crate::snapshot::{Fetch, Instance};
+use crate::snapshot::{Fetch, Fetched};
 
 /// What is known of an instance through its journal.
 #[derive(Debug, Clone)]
 pub(super) struct Outgoing {
-    pub(super) instance: Arc<Instance>,
+    pub(super) fetched: Arc<Fetched>,
     /// The `idMessage` of every status in the window, for those who must ask for one by name; `None` where nobody does.
     ids: Option<Arc<[Box<str>]>>,
 }
 
 impl Outgoing {
-    pub(super) fn new(instance: Instance, keep_ids: bool) -> Self {
+    pub(super) fn new(fetched: Arc<Fetched>, keep_ids: bool) -> Self {
         Self {
-            instance: Arc::new(instance),
+            fetched,
             ids: keep_ids.then(|| Arc::new([]) as Arc<[Box<str>]>),
         }
     }
@@ -61,7 +61,7 @@ async fn fetch_in_turn(
     deadline: Instant,
 ) -> Landing<Attempt<Outgoing>> {
     let keep_ids = previous.value.ids.is_some();
-    let mut instance = Arc::unwrap_or_clone(previous.value.instance);
+    let mut fetched = Arc::unwrap_or_clone(previous.value.fetched);
     let mut asked = Instant::now();
     let mut outcome = answer(target, keep_ids).await;
     drop(permit);
@@ -71,7 +71,7 @@ async fn fetch_in_turn(
         && (asked + SPACING).max(Instant::now()) < deadline
     {
         debug!(instance = %target.account().name, %failure, "asking for the journal once more");
-        instance.counters.count_fetch(failure.result);
+        fetched.counters.count_fetch(failure.result);
         tokio::time::sleep_until(asked + SPACING).await;
         let _permit = target.api.permit().await;
         asked = Instant::now();
@@ -80,10 +80,10 @@ async fn fetch_in_turn(
     let result = outcome
         .as_ref()
         .map_or_else(|failure| failure.result, |_| FetchResult::Ok);
-    log(target, instance.latest.map(|fetch| fetch.result), &outcome);
+    log(target, fetched.latest.map(|fetch| fetch.result), &outcome);
 
-    instance.counters.count_fetch(result);
-    instance.latest = Some(Fetch {
+    fetched.counters.count_fetch(result);
+    fetched.latest = Some(Fetch {
         result,
         duration: first_asked.elapsed(),
     });
@@ -92,16 +92,16 @@ async fn fetch_in_turn(
     match outcome {
         Ok((reading, new_ids)) => {
             let now = target.api.clock.now();
-            instance.last_success = Some(now);
-            instance.counters.count_defects(&reading.journal);
-            instance.tally = Arc::new(Tally::new(reading.in_window(), &instance.tally));
+            fetched.last_success = Some(now);
+            fetched.counters.count_defects(&reading.journal);
+            fetched.tally = Tally::new(reading.in_window(), &fetched.tally);
             ids = new_ids;
             target.api.books.submit(target.id(), reading.journal, now);
         }
         Err(failure) => failed = Some(failure),
     }
     let value = Outgoing {
-        instance: Arc::new(instance),
+        fetched: Arc::new(fetched),
         ids,
     };
     let interval = target.config.settings.min_interval;

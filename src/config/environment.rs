@@ -1,6 +1,7 @@
 //! The configuration of a single instance, from the environment alone (spec section 2).
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::problem::{ConfigError, Problems, may_hold_secret};
 use super::resolve::API_URL;
@@ -84,7 +85,7 @@ pub(super) fn load(environment: Environment<'_>) -> Result<Config, ConfigError> 
             settings: Settings::default(),
         });
     let config = instance.map(|instance| Config {
-        instances: vec![instance],
+        instances: vec![Arc::new(instance)],
         ..Config::default()
     });
     problems.or(None, config)

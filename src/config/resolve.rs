@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::problem::ConfigError;
@@ -103,7 +104,7 @@ impl Reading<'_> {
         })
     }
 
-    fn instances(&self, entries: &[Entry<'_>], defaults: &Defaults) -> Vec<Instance> {
+    fn instances(&self, entries: &[Entry<'_>], defaults: &Defaults) -> Vec<Arc<Instance>> {
         let known: Vec<_> = ["id_instance", "name"]
             .into_iter()
             .chain(secret::INSTANCE)
@@ -112,7 +113,7 @@ impl Reading<'_> {
         let sections: Vec<_> = entries.iter().filter_map(|entry| entry.section(&known)).collect();
         let mut instances: Vec<_> = sections
             .iter()
-            .filter_map(|section| self.instance(section, defaults))
+            .filter_map(|section| self.instance(section, defaults).map(Arc::new))
             .collect();
         refuse_ambiguous(&sections);
         instances.sort_by_key(|instance| instance.account.id);

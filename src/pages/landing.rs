@@ -1,7 +1,6 @@
 //! The page for people: every instance with its state, the reason of it, and what its journal holds.
 
 use std::fmt::{self, Display, Write};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::fetch::FetchResult;
@@ -10,7 +9,7 @@ use crate::label::LabelValue;
 use crate::snapshot::{Build, Instance};
 
 /// The page as HTML that needs no script, no font and no picture.
-pub(super) fn render(instances: &[Arc<Instance>], telemetry_path: &str, build: &Build, now: SystemTime) -> String {
+pub(super) fn render(instances: &[Instance], telemetry_path: &str, build: &Build, now: SystemTime) -> String {
     let mut page = String::with_capacity(8 * 1024 + instances.len() * 512);
     // Writing to a string cannot fail.
     _ = write_page(&mut page, instances, telemetry_path, build, now);
@@ -19,7 +18,7 @@ pub(super) fn render(instances: &[Arc<Instance>], telemetry_path: &str, build: &
 
 fn write_page(
     page: &mut String,
-    instances: &[Arc<Instance>],
+    instances: &[Instance],
     telemetry_path: &str,
     build: &Build,
     now: SystemTime,
@@ -56,7 +55,7 @@ fn write_page(
     page.write_str("</main>\n</body>\n</html>\n")
 }
 
-fn write_instances(page: &mut String, instances: &[Arc<Instance>], now: SystemTime) -> fmt::Result {
+fn write_instances(page: &mut String, instances: &[Instance], now: SystemTime) -> fmt::Result {
     page.write_str(
         "<div class=\"table\" role=\"region\" aria-labelledby=\"instances\" tabindex=\"0\">\n<table>\n<thead>\n<tr>\
          <th scope=\"col\">Instance</th><th scope=\"col\">State</th><th scope=\"col\">Last success</th>",
@@ -79,7 +78,7 @@ fn write_instance(page: &mut String, instance: &Instance, now: SystemTime) -> fm
         write!(page, "<small>{id}</small>")?;
     }
     page.write_str("</th><td>")?;
-    match instance.latest.map(|fetch| fetch.result) {
+    match instance.fetched.latest.map(|fetch| fetch.result) {
         None => page
             .write_str("<strong class=\"unknown\">not scraped</strong><small>no scrape has asked for it yet</small>")?,
         Some(FetchResult::Ok) => page.write_str("<strong class=\"up\">up</strong>")?,
@@ -90,7 +89,7 @@ fn write_instance(page: &mut String, instance: &Instance, now: SystemTime) -> fm
             Escaped(result.explanation())
         )?,
     }
-    match instance.last_success {
+    match instance.fetched.last_success {
         Some(time) => {
             let age = Age(now.duration_since(time).unwrap_or_default());
             write!(page, "</td><td>{age} ago</td>")?;
@@ -190,27 +189,38 @@ small { display: block; color: var(--faint); font-size: 0.875rem; font-weight: 4
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::account::Account;
-    use crate::snapshot::Fetch;
+    use crate::snapshot::{Fetch, Fetched};
 
     #[test]
     fn the_page_tells_every_state_and_escapes_what_people_wrote() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_hours(489_960);
-        let instance = |id: u64, name: &str, result: Option<FetchResult>| {
+        let instance = |id: u64, name: &str, result: Option<FetchResult>, age: Option<Duration>| {
             let name = name.into();
             let mut instance = Instance::new(Account { id: id.into(), name }, Duration::from_hours(24), now);
-            instance.latest = result.map(|result| Fetch {
-                result,
-                duration: Duration::from_millis(120),
+            instance.fetched = Arc::new(Fetched {
+                latest: result.map(|result| Fetch {
+                    result,
+                    duration: Duration::from_millis(120),
+                }),
+                last_success: age.map(|age| now - age),
+                ..Fetched::nothing(now)
             });
             instance
         };
-        let mut up = instance(1, "<script>alert('\"&')</script>", Some(FetchResult::Ok));
-        up.last_success = Some(now - Duration::from_secs(75));
-        let mut down = instance(2, "2", Some(FetchResult::Unauthorized));
-        down.last_success = Some(now - Duration::from_hours(51));
-        let instances = [up, down, instance(3, "new", None)].map(Arc::new);
+        let instances = [
+            instance(
+                1,
+                "<script>alert('\"&')</script>",
+                Some(FetchResult::Ok),
+                Some(Duration::from_secs(75)),
+            ),
+            instance(2, "2", Some(FetchResult::Unauthorized), Some(Duration::from_hours(51))),
+            instance(3, "new", None, None),
+        ];
         let build = Build {
             version: "1.2.3",
             revision: "abc",

@@ -3,6 +3,8 @@
 //! All numbers are little-endian and of fixed width. Labels are spelled by codes of their own, so that their enumerations can be
 //! reordered; a new label gets the next code. Rows have no checksum: redb's covers every page and is verified when a store is opened.
 
+use std::sync::Arc;
+
 use crate::journal::{Audience, Kind, SendByApi, StatusId, StatusMessage, TypeMessage};
 use crate::ledger::Summary;
 use crate::ledger::entry::{Entry, States};
@@ -106,7 +108,7 @@ pub(super) fn summary(row: &[u8]) -> Option<Summary> {
     reader.0.is_empty().then_some(Summary {
         created,
         last_success,
-        totals,
+        totals: Arc::new(totals),
     })
 }
 

@@ -12,7 +12,7 @@ use greenapi_exporter::journal::{
 };
 use greenapi_exporter::ledger::Ledger;
 use greenapi_exporter::snapshot::{
-    Build, Counted, Counters, Exporter, Fetch, HttpRequests, Instance, Process, Snapshot,
+    Build, Counted, Counters, Exporter, Fetch, Fetched, HttpRequests, Instance, Process, Snapshot,
 };
 
 /// The time at which the exporter of the fixture started, and `milliseconds` later.
@@ -23,10 +23,7 @@ fn after_start(milliseconds: u64) -> SystemTime {
 /// The fleet and the exporter.
 pub(crate) fn snapshot() -> Arc<Snapshot> {
     Arc::new(Snapshot {
-        instances: vec![up(), forbidden(), unauthorized(), timed_out(), never_fetched()]
-            .into_iter()
-            .map(Arc::new)
-            .collect(),
+        instances: vec![up(), forbidden(), unauthorized(), timed_out(), never_fetched()],
         exporter: Some(exporter()),
     })
 }
@@ -76,10 +73,10 @@ pub(crate) fn up() -> Instance {
         };
         (status_message, kind)
     };
-    Instance {
+    let fetched = Fetched {
         latest: Some(fetch(FetchResult::Ok, 187)),
         last_success: Some(after_start(61_250)),
-        tally: Arc::new(Tally {
+        tally: Tally {
             counts: vec![
                 (
                     labels(
@@ -111,10 +108,14 @@ pub(crate) fn up() -> Instance {
             ],
             newest: Some(1_795_399_990),
             oldest_pending: Some(1_795_313_600),
-        }),
+        },
+        counters,
+        ..nothing()
+    };
+    Instance {
+        fetched: Arc::new(fetched),
         counted: Arc::new(Counted::of(&ledger())),
         counted_incoming: Some(Arc::new(Counted::of(&ledger()))),
-        counters,
         collected: Collected {
             incoming: Some(found([(TypeMessage::Text, 4), (TypeMessage::Image, 9)].into(), 80)),
             state: Some(found(StateInstance::Authorized, 45)),
@@ -143,7 +144,7 @@ pub(crate) fn up() -> Instance {
 /// An instance without access, whose name needs escaping.
 pub(crate) fn forbidden() -> Instance {
     Instance {
-        latest: Some(fetch(FetchResult::Forbidden, 95)),
+        fetched: failed(FetchResult::Forbidden, 95),
         collected: Collected {
             contacts: Some(found(
                 [
@@ -163,7 +164,7 @@ pub(crate) fn forbidden() -> Instance {
 /// An instance whose token is wrong.
 pub(crate) fn unauthorized() -> Instance {
     Instance {
-        latest: Some(fetch(FetchResult::Unauthorized, 88)),
+        fetched: failed(FetchResult::Unauthorized, 88),
         ..instance(7_103_000_003, "wrong token")
     }
 }
@@ -173,7 +174,8 @@ pub(crate) fn timed_out() -> Instance {
     let mut was_up = up();
     was_up.account = instance(7_103_000_004, "slow").account;
     was_up.collected = Collected::default();
-    was_up.overdue(Duration::from_millis(9_500))
+    was_up.fetched = Arc::new(was_up.fetched.overdue(Duration::from_millis(9_500)));
+    was_up
 }
 
 fn instance(id: u64, name: &str) -> Instance {
@@ -181,7 +183,18 @@ fn instance(id: u64, name: &str) -> Instance {
         id: InstanceId::from(id),
         name: name.into(),
     };
-    Instance::new(account, Duration::from_hours(24), after_start(1_500))
+    Instance::new(account, Duration::from_hours(24), nothing().created)
+}
+
+fn nothing() -> Fetched {
+    Fetched::nothing(after_start(1_500))
+}
+
+fn failed(result: FetchResult, milliseconds: u64) -> Arc<Fetched> {
+    Arc::new(Fetched {
+        latest: Some(fetch(result, milliseconds)),
+        ..nothing()
+    })
 }
 
 fn fetch(result: FetchResult, milliseconds: u64) -> Fetch {
@@ -247,9 +260,9 @@ pub(crate) static HISTOGRAMS: [Family; 3] = [
         labels: &["name"],
         read: Read::Instance(|instance, samples| {
             let histogram = Value::Histogram {
-                counts: &[1, 0, instance.counters.malformed_records, 0, 4],
+                counts: &[1, 0, instance.fetched.counters.malformed_records, 0, 4],
                 sum: Number::Float(345_678.5),
-                created: Some(instance.created),
+                created: Some(instance.fetched.created),
             };
             samples(&[&instance.account.name], histogram);
         }),

@@ -10,7 +10,7 @@ use greenapi_exporter::journal::{Journal, Record, SendByApi, StatusId, StatusMes
 use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::ledger::Ledger;
 use greenapi_exporter::snapshot::{
-    Build, Counted, Counters, Exporter, Fetch, HttpRequests, Instance, Process, Snapshot,
+    Build, Counted, Counters, Exporter, Fetch, Fetched, HttpRequests, Instance, Process, Snapshot,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -22,7 +22,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Arc<Snapshot>> {
     (instances, option::of(exporter())).prop_map(|(instances, exporter)| {
         let with_id = |(id, mut instance): (u64, Instance)| {
             instance.account.id = InstanceId::from(id);
-            Arc::new(instance)
+            instance
         };
         Arc::new(Snapshot {
             instances: instances.into_iter().map(with_id).collect(),
@@ -46,7 +46,7 @@ fn instance() -> impl Strategy<Value = Instance> {
                 name: name.into(),
             };
             let (latest, last_success, records) = known;
-            let (fetches, [malformed_records, unknown_status_messages, unknown_type_messages]) = counted;
+            let (results, [malformed_records, unknown_status_messages, unknown_type_messages]) = counted;
             let mut counters = Counters::default();
             counters.malformed_records = malformed_records;
             counters.unknown_status_messages = unknown_status_messages;
@@ -55,15 +55,19 @@ fn instance() -> impl Strategy<Value = Instance> {
             let mut ledger = Ledger::new(0);
             ledger.apply(&Journal::default(), 0);
             ledger.apply(&Journal::new(records.clone(), 0), 40 * 86_400);
-            for result in fetches {
+            for result in results {
                 counters.count_fetch(result);
             }
-            Instance {
+            let fetched = Fetched {
+                created,
                 latest: latest.map(|(result, duration)| Fetch { result, duration }),
                 last_success,
-                tally: Arc::new(Tally::new(&records, &Tally::default())),
-                counted: Arc::new(Counted::of(&ledger)),
+                tally: Tally::new(&records, &Tally::default()),
                 counters,
+            };
+            Instance {
+                fetched: Arc::new(fetched),
+                counted: Arc::new(Counted::of(&ledger)),
                 collected,
                 ..Instance::new(account, window, created)
             }

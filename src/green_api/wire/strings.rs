@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use memchr::memchr2;
-use wide::{CmpEq, CmpLt, i8x16};
+use wide::i8x16;
 
 /// Where the quote is that ends a string, if it is in these bytes of it; `escaped` tells whether the first of them is.
 ///
