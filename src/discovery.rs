@@ -53,11 +53,9 @@ impl Discovery {
 }
 
 async fn fetch(partner: config::Partner, api: Arc<Api>, previous: Option<Discovered>) -> Landing<Option<Discovered>> {
-    let (url, timeout) = (
-        partner.credentials.partner_url("getInstances"),
-        partner.defaults.timeout,
-    );
-    let listing = tokio::time::timeout(timeout, api.client.get_whole(&url)).await;
+    let timeout = partner.defaults.timeout;
+    let listing = api.client.call_partner("getInstances", &partner.credentials);
+    let listing = tokio::time::timeout(timeout, listing).await;
     let listing = listing.unwrap_or_else(|_| Err(Failure::timeout(timeout)));
     let (instances, fresh_for) = match listing.and_then(|body| answers::instances(&body)) {
         Ok(listed) => {

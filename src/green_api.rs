@@ -4,6 +4,7 @@ pub mod answers;
 pub mod failure;
 pub mod wire;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -22,7 +23,8 @@ use self::wire::Fold;
 /// Calls the API of any instance over kept-alive connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    /// At least one. They share no connections: over HTTP/2 each has a single one to a host.
+    http: Arc<[reqwest::Client]>,
     clock: Clock,
     max_response_bytes: u64,
 }
@@ -37,21 +39,24 @@ pub enum JournalMethod {
 }
 
 impl Client {
-    /// A client that reads answers of up to `max_response_bytes` and keeps `connections` open to each host.
+    /// A client that reads answers of up to `max_response_bytes` and makes up to `requests` at once.
     ///
     /// Proxies are taken from the process' environment. The error is one of the TLS library, such as unreadable CA roots.
-    pub fn new(max_response_bytes: u64, connections: usize, clock: Clock) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            // A redirect would carry the token to another host.
-            .redirect(Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .pool_max_idle_per_host(connections)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .user_agent(concat!("greenapi-exporter/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+    pub fn new(max_response_bytes: u64, requests: usize, clock: Clock) -> Result<Self, reqwest::Error> {
+        let http = || {
+            reqwest::Client::builder()
+                // A redirect would carry the token to another host.
+                .redirect(Policy::none())
+                .referer(false)
+                .retry(reqwest::retry::never())
+                .pool_max_idle_per_host(requests.min(STREAMS))
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .user_agent(concat!("greenapi-exporter/", env!("CARGO_PKG_VERSION")))
+                .build()
+        };
+        let http: Result<_, _> = (0..requests.div_ceil(STREAMS).max(1)).map(|_| http()).collect();
         Ok(Self {
-            http,
+            http: http?,
             clock,
             max_response_bytes,
         })
@@ -73,7 +78,7 @@ impl Client {
             JournalMethod::Incoming => "getIncomingStatuses",
         };
         let url = credentials.url(id, method, &format!("?minutes={minutes}"));
-        let mut body = Body::new(self.get(&url).await?, self.max_response_bytes);
+        let mut body = Body::new(self.get(&url, id.into()).await?, self.max_response_bytes);
         let mut fold = Fold::default();
         while let Some(chunk) = body.chunk().await? {
             fold.feed(&chunk, &mut on_record)?;
@@ -89,12 +94,16 @@ impl Client {
         id: InstanceId,
         credentials: &Credentials,
     ) -> Result<Bytes, Failure> {
-        self.get_whole(&credentials.url(id, method, query)).await
+        self.get_whole(&credentials.url(id, method, query), id.into()).await
     }
 
-    /// Gets `url` and returns the whole body of a 200.
-    pub async fn get_whole(&self, url: &str) -> Result<Bytes, Failure> {
-        let mut body = Body::new(self.get(url).await?, self.max_response_bytes);
+    /// Calls a method of a partner account, and returns the body of a 200.
+    pub async fn call_partner(&self, method: &str, credentials: &Credentials) -> Result<Bytes, Failure> {
+        self.get_whole(&credentials.partner_url(method), 0).await
+    }
+
+    async fn get_whole(&self, url: &str, turn: u64) -> Result<Bytes, Failure> {
+        let mut body = Body::new(self.get(url, turn).await?, self.max_response_bytes);
         let mut whole = BytesMut::new();
         while let Some(chunk) = body.chunk().await? {
             whole.extend_from_slice(&chunk);
@@ -102,9 +111,11 @@ impl Client {
         Ok(whole.freeze())
     }
 
-    /// Gets `url` and returns the answer if it is a 200.
-    async fn get(&self, url: &str) -> Result<Response, Failure> {
-        let answer = self.http.get(url).send().await.map_err(Failure::of_request)?;
+    /// Gets `url` and returns the answer if it is a 200. By their ids, in whose order they are asked, instances take turns at the
+    /// connections.
+    async fn get(&self, url: &str, turn: u64) -> Result<Response, Failure> {
+        let http = usize::try_from(turn % self.http.len() as u64).unwrap_or_default();
+        let answer = self.http[http].get(url).send().await.map_err(Failure::of_request)?;
         let status = answer.status();
         if status == StatusCode::OK {
             return Ok(answer);
@@ -157,6 +168,9 @@ fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 
 /// How long a connection is kept without use: longer than the usual scrape interval of a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// So many requests at once servers allow over a connection of HTTP/2, as a rule; RFC 9113 wants them to allow no fewer.
+const STREAMS: usize = 100;
 
 /// The reasons on record have fewer than 300 bytes.
 const MAX_REASON_BYTES: u64 = 64 * 1024;

@@ -1,8 +1,17 @@
 //! Every row of the result table of spec section 6, and how requests are made.
 
-use greenapi_exporter::simulator::{Behaviour, Method};
+use std::fmt::Write;
+use std::fs;
+use std::sync::Arc;
 
-use crate::harness::{Exporter, config, id, series, simulate, value};
+use greenapi_exporter::simulator::{Behaviour, Method};
+use greenapi_exporter::web::{self, WebConfig};
+use hyper::Response;
+use tempfile::TempDir;
+use tokio::sync::Barrier;
+
+use crate::certificates::{Authority, this_machine};
+use crate::harness::{Exporter, TempFile, binary, config, id, run, series, simulate, value};
 
 /// The result of a scrape of a single instance with this behaviour, and what `up` and `forbidden` then are.
 async fn check(behaviour: Behaviour, expected: &str) {
@@ -199,4 +208,44 @@ async fn a_request_asks_for_the_window_and_says_no_more_than_it_must() {
         .collect();
     names.sort_unstable();
     assert_eq!(names, ["accept", "host", "user-agent"]);
+}
+
+#[tokio::test]
+async fn over_http2_more_requests_are_made_at_once_than_a_connection_carries() {
+    const AT_ONCE: usize = 150;
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let authority = Authority::new("authority");
+    fs::write(path("ca.pem"), authority.pem()).unwrap();
+    authority.issue(folder.path(), "server", &this_machine());
+    let tls = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n";
+    fs::write(path("web.yml"), tls).unwrap();
+
+    // It allows 100 requests at a time over a connection, and answers none of them until all have come.
+    let all_have_come = Arc::new(Barrier::new(AT_ONCE));
+    let listener = web::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let api_url = format!("https://{}", listener.local_addr().unwrap());
+    let api = move |_| {
+        let all_have_come = all_have_come.clone();
+        async move {
+            all_have_come.wait().await;
+            Response::new(web::full("[]"))
+        }
+    };
+    let web_config = Arc::new(WebConfig::open(&path("web.yml")).unwrap());
+    tokio::spawn(web::serve_configured(
+        vec![listener],
+        web_config,
+        api,
+        std::future::pending(),
+    ));
+
+    let mut yaml = format!("max_concurrent_requests: {AT_ONCE}\ndefaults: {{api_url: '{api_url}'}}\ninstances:\n");
+    for index in 0..AT_ONCE {
+        writeln!(yaml, "  - {{id_instance: {}, api_token: a}}", id(index as u64)).unwrap();
+    }
+    let config = TempFile::new("exporter.yml", &yaml);
+    let mut once = binary(&["once", "--config.file", config.path.to_str().unwrap()]);
+    let finished = run(once.env("SSL_CERT_FILE", path("ca.pem"))).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
 }
