@@ -27,8 +27,11 @@ pub(super) fn blocks(page: Page, dialect: Dialect) -> impl Iterator<Item = Vec<u
         .flat_map(move |family| page.parts(family, INSTANCES).map(move |part| (family, part)));
     let mut lines: Option<Lines> = None;
     let mut end: Option<&[u8]> = (dialect != Dialect::Prometheus).then_some(b"# EOF\n");
+    // A small page stays within its first block, which starts small: space that is not needed costs time, too.
+    let mut capacity = 0;
     iter::from_fn(move || {
-        let mut block = Vec::with_capacity(BLOCK + BLOCK / 2);
+        let mut block = Vec::with_capacity(capacity);
+        capacity = BLOCK + BLOCK / 2;
         while block.len() < BLOCK {
             let Some((family, part)) = parts.next() else {
                 block.extend_from_slice(end.take().unwrap_or_default());
