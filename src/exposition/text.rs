@@ -62,19 +62,26 @@ const INSTANCES: usize = 8;
 struct Lines {
     family: &'static Family,
     dialect: Dialect,
-    /// What stands before each label's value, from the end of the value before it; `le` is the last.
+    /// What stands before each label's value, from the end of the value before it.
     openings: Vec<String>,
-    /// The values of `le`, for a histogram.
-    bounds: Vec<String>,
+    /// What stands after the last label's value, up to the number.
+    closing: &'static str,
+    /// The same with `le`, for each bucket of a histogram.
+    buckets: Vec<String>,
+    /// The names that are not the family's own.
+    suffixed: Suffixed,
+    /// The labels of a sample, spelled once for all its lines.
+    labels: Vec<u8>,
 }
 
 impl Lines {
     fn new(family: &'static Family, dialect: Dialect) -> Self {
-        let labels = family.all_labels().into_iter().chain(["le"]);
-        let opening = |(index, label)| {
+        let labels = family.all_labels();
+        let opening = |(index, label): (usize, &&str)| {
             let before = if index == 0 { "{" } else { "\"," };
             [before, label, "=\""].concat()
         };
+        let (before_le, closing) = if labels.is_empty() { ("{", " ") } else { ("\",", "\"} ") };
         let bounds = match family.metric_type {
             MetricType::Histogram { bounds } => bounds,
             MetricType::Counter | MetricType::Gauge => &[],
@@ -84,11 +91,20 @@ impl Lines {
             // OpenMetrics compares bounds as texts and wants them to be those of numbers with a point.
             Dialect::OpenMetrics { .. } => format!("{bound:?}"),
         };
+        let bounds = bounds.iter().map(spelled).chain(["+Inf".to_owned()]);
         Self {
             family,
             dialect,
-            openings: labels.enumerate().map(opening).collect(),
-            bounds: bounds.iter().map(spelled).chain(["+Inf".to_owned()]).collect(),
+            openings: labels.iter().enumerate().map(opening).collect(),
+            closing,
+            buckets: bounds.map(|bound| format!("{before_le}le=\"{bound}\"}} ")).collect(),
+            suffixed: Suffixed {
+                bucket: format!("{}_bucket", family.name),
+                sum: format!("{}_sum", family.name),
+                count: format!("{}_count", family.name),
+                created: format!("{}_created", family.stem()),
+            },
+            labels: Vec::new(),
         }
     }
 
@@ -105,48 +121,63 @@ impl Lines {
     }
 
     /// The lines of one sample.
-    fn sample(&self, sample: Sample<'_>, block: &mut Vec<u8>) {
-        let name = self.family.name;
-        let mut line = |name: &str, suffix: &str, le: Option<&str>, number: Number| {
+    fn sample(&mut self, sample: Sample<'_>, block: &mut Vec<u8>) {
+        self.spell_labels(sample);
+        let mut line = |name: &str, closing: &str, number: Number| {
             block.extend_from_slice(name.as_bytes());
-            block.extend_from_slice(suffix.as_bytes());
-            self.labels(sample, le, block);
+            block.extend_from_slice(&self.labels);
+            block.extend_from_slice(closing.as_bytes());
             push_number(number, block);
             block.push(b'\n');
         };
         match sample.value {
-            Value::Gauge(number) | Value::Counter { total: number, .. } => line(name, "", None, number),
+            Value::Gauge(number) | Value::Counter { total: number, .. } => line(self.family.name, self.closing, number),
             Value::Histogram { counts, sum, .. } => {
                 let mut cumulative = 0;
-                for (bound, count) in self.bounds.iter().zip(counts) {
+                for (bucket, count) in self.buckets.iter().zip(counts) {
                     cumulative += count;
-                    line(name, "_bucket", Some(bound), cumulative.into());
+                    line(&self.suffixed.bucket, bucket, cumulative.into());
                 }
-                line(name, "_sum", None, sum);
-                line(name, "_count", None, cumulative.into());
+                line(&self.suffixed.sum, self.closing, sum);
+                line(&self.suffixed.count, self.closing, cumulative.into());
             }
         }
         if let (Dialect::OpenMetrics { created: true }, Some(created)) = (self.dialect, sample.value.created()) {
-            line(self.family.stem(), "_created", None, created.into());
+            line(&self.suffixed.created, self.closing, created.into());
         }
     }
 
-    /// The labels, and the space after them.
-    fn labels(&self, sample: Sample<'_>, le: Option<&str>, block: &mut Vec<u8>) {
-        let mut end: &[u8] = b" ";
-        for (opening, value) in self.openings.iter().zip(sample.label_values().chain(le)) {
-            block.extend_from_slice(opening.as_bytes());
-            push_label_value(value, block);
-            end = b"\"} ";
+    /// Makes the labels of this sample those of the lines that follow.
+    fn spell_labels(&mut self, sample: Sample<'_>) {
+        self.labels.clear();
+        let mut openings = self.openings.iter();
+        // An id is digits, of which none is special.
+        if let Some(id_instance) = sample.id_instance
+            && let Some(opening) = openings.next()
+        {
+            self.labels.extend_from_slice(opening.as_bytes());
+            self.labels.extend_from_slice(id_instance.as_bytes());
         }
-        block.extend_from_slice(end);
+        for (opening, value) in openings.zip(sample.labels) {
+            self.labels.extend_from_slice(opening.as_bytes());
+            push_label_value(value, &mut self.labels);
+        }
     }
+}
+
+/// The name of a family with what is put after it.
+struct Suffixed {
+    bucket: String,
+    sum: String,
+    count: String,
+    created: String,
 }
 
 /// Nearly every value can be copied as it stands.
 fn push_label_value(value: &str, block: &mut Vec<u8>) {
+    // Values are short: to look at all of one, without a branch, is quicker than to search it.
     let special = |byte: u8| matches!(byte, b'\\' | b'\n' | b'"');
-    if value.bytes().any(special) {
+    if value.bytes().fold(false, |found, byte| found | special(byte)) {
         block.extend_from_slice(escaped(value).as_bytes());
     } else {
         block.extend_from_slice(value.as_bytes());
