@@ -481,6 +481,58 @@ fn a_string_ends_at_its_first_quote_that_is_not_escaped_wherever_that_is() {
 }
 
 #[test]
+fn many_participants_are_counted_whatever_one_of_them_is_and_wherever_it_stands() {
+    for odd in [
+        r#""""#,
+        r#"",""#,
+        r#"",,""#,
+        r#""\"""#,
+        r#""\\""#,
+        r#""\",""#,
+        r#"" ""#,
+        "1",
+        "null",
+        "[]",
+        r#"["a","b"]"#,
+        r#"{"a":"b","c":1}"#,
+    ] {
+        for length in [0, 1, 2, 17, 30, 61, 62, 63, 64, 70] {
+            for place in 0..6 {
+                for comma in [",", ", ", " ,\n"] {
+                    let plain = format!("\"{}\"", "a".repeat(length));
+                    let mut participants = [plain.as_str(); 9];
+                    participants[place] = odd;
+                    participants[place + 2] = odd;
+                    let participants = participants.join(comma);
+                    let document = format!(r#"[{{"idMessage":"a","timestamp":1,"participants":[{participants}]}}]"#);
+                    let folded = fold([document.as_bytes()]);
+                    assert_eq!(folded.clone().unwrap().statuses[0].1.participants, 9, "{document}");
+                    must_agree(document.as_bytes(), &folded);
+                    assert_eq!(fold(document.as_bytes().chunks(length + 1)), folded, "{document}");
+                }
+            }
+        }
+    }
+    for wrong in [
+        r#""a""b""#,
+        r#""a",,"b""#,
+        r#""a","b"#,
+        r#""a","b","#,
+        r#""a",b""#,
+        r#""a":"b""#,
+    ] {
+        let plain = r#""70000000001@c.us","#.repeat(20);
+        for before in [0, 19, 57, 190] {
+            let document = format!(
+                r#"[{{"idMessage":"a","timestamp":1,"participants":[{}{wrong}]}}]"#,
+                &plain[..before]
+            );
+            assert!(fold([document.as_bytes()]).is_err(), "{document}");
+        }
+    }
+}
+
+#[test]
 fn numbers_out_of_the_range_of_f64_are_no_error() {
     check(
         r#"[{"idMessage":"a","timestamp":1,"x":1e999,"participants":[-1e999]}]"#,

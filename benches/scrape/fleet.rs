@@ -14,7 +14,7 @@ const LATENCY: Duration = Duration::from_millis(50);
 pub(crate) fn print(api: &Api) {
     println!("\nA fleet that doesn't change, durable, page compressed, {LATENCY:?} of latency");
     println!(
-        "{:>9} {:>8} {:>11} {:>8} | {:>15} {:>7} {:>8} {:>15} {:>7}",
+        "{:>9} {:>8} {:>11} {:>8} | {:>15} {:>7} {:>8} {:>7} {:>15} {:>7}",
         "instances",
         "statuses",
         "concurrency",
@@ -22,35 +22,41 @@ pub(crate) fn print(api: &Api) {
         "us per instance",
         "wall s",
         "ideal s",
+        "MB",
         "KB per instance",
         "sockets"
     );
-    api.answer("[]", Duration::ZERO);
-    let program = exporter::serve(1, api.address, 64);
-    scrape(&program);
-    let alone = program.resident();
-    drop(program);
-    for (instances, statuses, concurrency) in [
-        (1_000, 3, 64),
-        (1_000, 100, 64),
-        (10_000, 3, 256),
-        (10_000, 100, 256),
-        (10_000, 3, 1_024),
-    ] {
+    for (statuses, concurrency) in [(3, 64), (100, 64), (3, 256), (100, 256), (3, 1_024)] {
         api.answer(&journal(statuses, &SMALL), LATENCY);
-        let program = exporter::serve(instances, api.address, concurrency);
-        measure(&program, alone, "", (instances, statuses, concurrency));
+        let serve = |instances| exporter::serve(instances, api.address, concurrency);
+        measure(serve, "", (statuses, concurrency));
     }
     for (name, http2) in [("TLS", false), ("TLS, h2", true)] {
         let secure = SecureApi::start(journal(3, &SMALL), LATENCY, http2);
-        for (instances, concurrency) in [(1_000, 64), (10_000, 256)] {
-            let program = exporter::serve_secure(instances, &secure, concurrency);
-            measure(&program, alone, name, (instances, 3, concurrency));
-        }
+        let serve = |instances| exporter::serve_secure(instances, &secure, 256);
+        measure(serve, name, (3, 256));
     }
 }
 
-fn measure(program: &Program, alone: u64, name: &str, (instances, statuses, concurrency): (usize, usize, usize)) {
+/// Measures a small fleet and a large one. What an instance takes is by how much they differ: what connections take, both have.
+fn measure(serve: impl Fn(usize) -> Program, name: &str, (statuses, concurrency): (usize, usize)) {
+    let [small, large] = [1_000, 10_000];
+    let before = measure_one(&serve(small), name, (small, statuses, concurrency), None);
+    measure_one(
+        &serve(large),
+        name,
+        (large, statuses, concurrency),
+        Some((small, before)),
+    );
+}
+
+/// Measures a fleet, next to one of so many instances and so much memory, and tells its memory.
+fn measure_one(
+    program: &Program,
+    name: &str,
+    (instances, statuses, concurrency): (usize, usize, usize),
+    other: Option<(usize, u64)>,
+) -> u64 {
     // The first scrape opens connections, the second still finds counters that appear.
     for _ in 0..2 {
         scrape(program);
@@ -66,13 +72,20 @@ fn measure(program: &Program, alone: u64, name: &str, (instances, statuses, conc
         thread::sleep(Duration::from_millis(1_010));
     }
     let each = instances as f64;
+    let resident = program.resident();
+    let per_instance = other.map(|(others, memory)| {
+        let more = resident.saturating_sub(memory) as f64;
+        format!("{:.2}", more / (instances - others) as f64 / 1024.0)
+    });
     println!(
-        "{instances:>9} {statuses:>8} {concurrency:>11} {name:>8} | {:>15.1} {:>7.2} {:>8.2} {:>15.2} {sockets:>7}",
+        "{instances:>9} {statuses:>8} {concurrency:>11} {name:>8} | {:>15.1} {:>7.2} {:>8.2} {:>7.1} {:>15} {sockets:>7}",
         1e6 * best.as_secs_f64() / each,
         wall.as_secs_f64(),
         LATENCY.as_secs_f64() * each / concurrency as f64,
-        program.resident().saturating_sub(alone) as f64 / each / 1024.0,
+        resident as f64 / 1e6,
+        per_instance.unwrap_or_default(),
     );
+    resident
 }
 
 fn scrape(program: &Program) {

@@ -31,45 +31,52 @@ pub(crate) fn print(api: &Api) {
         ("text", 3),
         ("huge", 1),
     ] {
-        let (_, statuses, shape) = ALL.iter().find(|(known, ..)| *known == name).unwrap();
-        let body = journal(*statuses, shape);
+        let body = named(name);
         api.answer(&body, Duration::ZERO);
-        let costs = [
-            curl(api, times),
-            ours(api, times),
-            structs(api, times),
-            python(api, times),
-        ];
-        let [curl, ours, structs, python] = &costs;
-        print!("{name:20} {:>8} |", body.len() / 1000);
-        for cost in &costs {
-            print!(" {:>9.3}", 1000.0 * cost.cpu.as_secs_f64());
-        }
-        let by = |one: &Cost, other: &Cost| one.cpu.as_secs_f64() / other.cpu.as_secs_f64();
-        print!(" | {:>5.2} {:>5.0} |", by(ours, curl), by(python, ours));
-        for cost in [curl, ours, structs, python] {
-            print!(" {:>6.1}", cost.peak as f64 / 1e6);
-        }
-        println!();
+        let costs = [curl(api, times), ours(api, times)];
+        row(name, &body, &costs, Some(&[structs(api, times), python(api, times)]));
     }
-    let (_, statuses, shape) = ALL.iter().find(|(known, ..)| *known == "typical").unwrap();
+    let body = named("small");
+    api.answer(&body, Duration::ZERO);
+    let costs = [curl(api, 100), ours_at_once(api, 100)];
+    row("small, 100 at once", &body, &costs, None);
     for (name, http2) in [("typical, TLS", false), ("typical, TLS, h2", true)] {
-        let secure = SecureApi::start(journal(*statuses, shape), Duration::ZERO, http2);
+        let body = named("typical");
+        let secure = SecureApi::start(body.clone(), Duration::ZERO, http2);
         let curl = curl_by(api, &format!("https://{}", secure.address), Some(&secure.roots), 10);
         let ours = serving(&exporter::serve_secure(10, &secure, 4), &probes(10));
-        let times = ours.cpu.as_secs_f64() / curl.cpu.as_secs_f64();
-        println!(
-            "{name:20} {:>8} | {:>9.3} {:>9.3} {:>9} {:>9} | {times:>5.2} {:>5} | {:>6.1} {:>6.1}",
-            "",
-            1000.0 * curl.cpu.as_secs_f64(),
-            1000.0 * ours.cpu.as_secs_f64(),
-            "",
-            "",
-            "",
-            curl.peak as f64 / 1e6,
-            ours.peak as f64 / 1e6
-        );
+        row(name, &body, &[curl, ours], None);
     }
+}
+
+fn named(name: &str) -> String {
+    let (_, statuses, shape) = ALL.iter().find(|(known, ..)| *known == name).unwrap();
+    journal(*statuses, shape)
+}
+
+fn row(name: &str, body: &str, [curl, ours]: &[Cost; 2], others: Option<&[Cost; 2]>) {
+    let milliseconds = |cost: &Cost| 1000.0 * cost.cpu.as_secs_f64();
+    let megabytes = |cost: &Cost| cost.peak as f64 / 1e6;
+    let of_others = |figure: fn(f64) -> String, of: &dyn Fn(&Cost) -> f64| {
+        let figures = others
+            .as_ref()
+            .map(|others| others.each_ref().map(|cost| figure(of(cost))));
+        figures.unwrap_or_default()
+    };
+    let [structs, python] = of_others(|figure| format!("{figure:.3}"), &milliseconds);
+    let [structs_peak, python_peak] = of_others(|figure| format!("{figure:.1}"), &megabytes);
+    let [_, by_python] = of_others(|figure| format!("{figure:.0}"), &|cost| {
+        cost.cpu.as_secs_f64() / ours.cpu.as_secs_f64()
+    });
+    println!(
+        "{name:20} {:>8} | {:>9.3} {:>9.3} {structs:>9} {python:>9} | {:>5.2} {by_python:>5} | {:>6.1} {:>6.1} {structs_peak:>6} {python_peak:>6}",
+        body.len() / 1000,
+        milliseconds(curl),
+        milliseconds(ours),
+        ours.cpu.as_secs_f64() / curl.cpu.as_secs_f64(),
+        megabytes(curl),
+        megabytes(ours),
+    );
 }
 
 /// The best round of a program that asks for `/mark` before and after each.
@@ -152,6 +159,15 @@ fn serving(program: &Program, paths: &[String]) -> Cost {
 
 fn ours(api: &Api, times: usize) -> Cost {
     serving(&exporter::serve(times, api.address, 4), &probes(times))
+}
+
+/// The same, where one scrape asks for all of so many instances: the cost of each.
+fn ours_at_once(api: &Api, times: usize) -> Cost {
+    let cost = serving(&exporter::serve(times, api.address, 4), &["/metrics".to_owned()]);
+    Cost {
+        cpu: cost.cpu / times as u32,
+        ..cost
+    }
 }
 
 /// The paths under which each of so many instances is probed.

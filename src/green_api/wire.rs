@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crate::journal::{Record, SendByApi, StatusId, StatusMessage, TypeMessage};
 
-use strings::{closing_quote, ends_escaping, short_plain, unescaped};
+use strings::{after_spaces, closing_quote, dense_strings, ends_escaping, short_plain, unescaped};
 
 mod strings;
 
@@ -126,10 +126,21 @@ impl Fold {
 
     /// Goes over the elements of an array, as long as they are strings that nothing captures, and into the one that isn't.
     fn elements<'a>(&mut self, role: Role, mut bytes: &'a [u8]) -> Step<'a> {
+        let mut is_dense = true;
         while role != Role::Element
-            && let Some(text) = after(b'"', bytes)
-            && let Some(quote) = closing_quote(false, text)
+            && let Some(mut text) = after(b'"', bytes)
         {
+            if is_dense {
+                let (strings, length) = dense_strings(text);
+                self.draft.participants(role, strings);
+                is_dense = strings > 0;
+                if is_dense {
+                    (bytes, text) = (&text[length - 1..], &text[length..]);
+                }
+            }
+            let Some(quote) = closing_quote(false, text) else {
+                break;
+            };
             self.draft.begin(role, b'"');
             let rest = &text[quote + 1..];
             let Some(next) = after(b',', rest) else {
@@ -490,11 +501,20 @@ impl Draft {
                 }
             }
             Role::Participants => self.participants = 0,
-            Role::Participant => self.participants = self.participants.saturating_add(1),
             Role::ExtendedText | Role::TextParticipants => self.text_participants = 0,
-            Role::TextParticipant => self.text_participants = self.text_participants.saturating_add(1),
+            Role::Participant | Role::TextParticipant => self.participants(role, 1),
             Role::Journal | Role::Key | Role::Skipped => {}
         }
+    }
+
+    /// Counts more participants.
+    fn participants(&mut self, role: Role, more: u32) {
+        let participants = match role {
+            Role::Participant => &mut self.participants,
+            Role::TextParticipant => &mut self.text_participants,
+            _ => return,
+        };
+        *participants = participants.saturating_add(more);
     }
 
     /// Takes a text that was captured, which always is one.
@@ -544,12 +564,14 @@ fn whole<'a>(scratch: &mut Vec<u8>, last: &'a [u8]) -> Cow<'a, [u8]> {
 }
 
 /// The bytes from the first that isn't white space.
+#[inline]
 fn trim_space(mut bytes: &[u8]) -> &[u8] {
-    while let [byte, after @ ..] = bytes
+    while let [byte, rest @ ..] = bytes
         && *byte <= b' '
         && matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
     {
-        bytes = after;
+        // Many spaces in a row are an indentation.
+        bytes = if *byte == b'\n' { after_spaces(rest) } else { rest };
     }
     bytes
 }

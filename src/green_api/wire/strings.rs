@@ -61,15 +61,57 @@ fn closing_quote_of_any(mut escaped: bool, bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// Passes over strings of an array, from somewhere in the first of them, that are plain and have nothing but a comma between them.
+/// How many have ended, and where the one begins, behind its opening quote, that is next.
+///
+/// It is for long lists of participants, whose ends would have to be looked for one after the other.
+pub(super) fn dense_strings(bytes: &[u8]) -> (u32, usize) {
+    let (mut strings, mut from) = (0, 0);
+    while let Some(wide) = bytes[from..].first_chunk::<{ 4 * BLOCK }>() {
+        let (quotes, backslashes) = marks(wide);
+        let commas = mask(wide, |block| block.equal(b',').to_bitmask());
+        // A string ends where the quotes around a comma begin, and the next one begins where they end.
+        let ends = quotes & (commas >> 1) & (quotes >> 2);
+        let beginnings = ends << 2;
+        let Some(last) = ends.checked_ilog2() else { break };
+        let until_next = u64::MAX >> (61 - last);
+        // There may be no other quote, and none that does both: that one is around a string that is a comma.
+        if quotes & until_next != ends | beginnings || ends & beginnings != 0 || backslashes & until_next != 0 {
+            break;
+        }
+        strings += ends.count_ones();
+        from += last as usize + 3;
+    }
+    (strings, from)
+}
+
+/// What comes after some spaces.
+pub(super) fn after_spaces(mut bytes: &[u8]) -> &[u8] {
+    while let Some((block, rest)) = bytes.split_first_chunk() {
+        let others = !Block::new(*block).equal(b' ').to_bitmask();
+        let spaces = others.trailing_zeros() as usize;
+        if spaces < BLOCK {
+            return &bytes[spaces..];
+        }
+        bytes = rest;
+    }
+    bytes
+}
+
 /// Where quotes and backslashes are in some bytes, a bit for each byte.
 fn marks(wide: &[u8; 4 * BLOCK]) -> (u64, u64) {
-    let (mut quotes, mut backslashes) = (0, 0);
-    for (index, block) in blocks(wide).iter().enumerate() {
-        let block = Block::new(*block);
-        quotes |= u64::from(block.quotes()) << (BLOCK * index);
-        backslashes |= u64::from(block.backslashes()) << (BLOCK * index);
-    }
+    let quotes = mask(wide, |block| block.equal(b'"').to_bitmask());
+    let backslashes = mask(wide, |block| block.equal(b'\\').to_bitmask());
     (quotes, backslashes)
+}
+
+/// What is found in each block of some bytes.
+#[inline]
+fn mask(wide: &[u8; 4 * BLOCK], found: impl Fn(Block) -> u32) -> u64 {
+    let blocks = blocks(wide).iter().enumerate();
+    blocks.fold(0, |mask, (index, block)| {
+        mask | u64::from(found(Block::new(*block))) << (BLOCK * index)
+    })
 }
 
 /// Which bytes are escaped, given where the backslashes are; `escaped` tells it of the first byte, and then of the byte after the last.
@@ -128,16 +170,6 @@ impl Block {
     #[inline]
     fn equal(self, byte: u8) -> i8x16 {
         self.0.simd_eq(i8x16::splat(byte.cast_signed()))
-    }
-
-    #[inline]
-    fn quotes(self) -> u32 {
-        self.equal(b'"').to_bitmask()
-    }
-
-    #[inline]
-    fn backslashes(self) -> u32 {
-        self.equal(b'\\').to_bitmask()
     }
 
     #[inline]
