@@ -208,7 +208,8 @@ pub struct Journal {
 impl Journal {
     /// The journal of an answer that held `records`, in any order and with repetitions, and `malformed` elements that were skipped.
     pub fn new(mut records: Vec<Record>, malformed: u64) -> Self {
-        records.sort_unstable();
+        // How sightings of one status are ordered doesn't matter to `join`, and an id alone is soon compared.
+        records.sort_unstable_by_key(|record| record.id);
         records.dedup_by(|later, kept| {
             let same = later.id == kept.id;
             if same {
