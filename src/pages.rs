@@ -158,7 +158,8 @@ impl Pages {
             Err(answer) => return *answer,
         };
         let config = self.fleet.find(&query.target);
-        let capture = config.as_ref().map(|config| self.captures.open(&config.account.name));
+        let captured = config.as_ref().filter(|_| query.debug);
+        let capture = captured.map(|config| self.captures.open(&config.account.name));
         let Some(instance) = self.fleet.collect_one(&query.target, deadline).await else {
             let complaint = "no instance has this id or name\nhint: `/sd` lists the instances\n";
             return text(StatusCode::BAD_REQUEST, complaint);

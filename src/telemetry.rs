@@ -5,6 +5,7 @@
 pub mod capture;
 mod logfmt;
 
+use tracing::subscriber::Interest;
 use tracing_subscriber::filter::{LevelFilter, Targets, dynamic_filter_fn};
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt;
@@ -33,7 +34,14 @@ pub fn start(level: LevelFilter, format: LogFormat) -> Result<Captures, TryInitE
     };
     let captures = Captures::default();
     let open = captures.clone();
-    let wanted = dynamic_filter_fn(move |metadata, _| open.is_open() && metadata.target().starts_with(OWN));
+    // Libraries' events are told to be unwanted for good: HTTP/2 has some for each frame.
+    let wanted = dynamic_filter_fn(move |_, _| open.is_open()).with_callsite_filter(|metadata| {
+        if metadata.target().starts_with(OWN) {
+            Interest::sometimes()
+        } else {
+            Interest::never()
+        }
+    });
     let capturing = captures.clone().with_filter(wanted);
     registry().with(layer.with_filter(own)).with(capturing).try_init()?;
     Ok(captures)
