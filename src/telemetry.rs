@@ -5,6 +5,7 @@
 pub mod capture;
 mod logfmt;
 
+use tracing::Metadata;
 use tracing::subscriber::Interest;
 use tracing_subscriber::filter::{LevelFilter, Targets, dynamic_filter_fn};
 use tracing_subscriber::fmt::layer;
@@ -34,9 +35,11 @@ pub fn start(level: LevelFilter, format: LogFormat) -> Result<Captures, TryInitE
     };
     let captures = Captures::default();
     let open = captures.clone();
+    let is_own = |metadata: &Metadata<'_>| metadata.target().starts_with(OWN);
+    let wanted = dynamic_filter_fn(move |metadata, _| open.is_open() && is_own(metadata));
     // Libraries' events are told to be unwanted for good: HTTP/2 has some for each frame.
-    let wanted = dynamic_filter_fn(move |_, _| open.is_open()).with_callsite_filter(|metadata| {
-        if metadata.target().starts_with(OWN) {
+    let wanted = wanted.with_callsite_filter(move |metadata| {
+        if is_own(metadata) {
             Interest::sometimes()
         } else {
             Interest::never()
