@@ -58,12 +58,11 @@ const BLOCK: usize = 64 * 1024;
 /// So few instances that a block becomes little longer than it should.
 const INSTANCES: usize = 8;
 
-/// How the lines of one family are written.
+/// How the lines of one family are written. A probe's page has few lines of each, so whatever is not needed isn't made.
 struct Lines {
     family: &'static Family,
     dialect: Dialect,
-    /// What stands before each label's value, from the end of the value before it.
-    openings: Vec<String>,
+    openings: Openings,
     /// What stands after the last label's value, up to the number.
     closing: &'static str,
     /// The same with `le`, for each bucket of a histogram.
@@ -76,34 +75,37 @@ struct Lines {
 
 impl Lines {
     fn new(family: &'static Family, dialect: Dialect) -> Self {
-        let labels = family.all_labels();
-        let opening = |(index, label): (usize, &&str)| {
-            let before = if index == 0 { "{" } else { "\"," };
-            [before, label, "=\""].concat()
+        let label_names = family.all_labels();
+        let (before_le, closing) = if label_names.is_empty() {
+            ("{", " ")
+        } else {
+            ("\",", "\"} ")
         };
-        let (before_le, closing) = if labels.is_empty() { ("{", " ") } else { ("\",", "\"} ") };
-        let bounds = match family.metric_type {
-            MetricType::Histogram { bounds } => bounds,
-            MetricType::Counter | MetricType::Gauge => &[],
-        };
+        let bucket = |bound: &str| [before_le, "le=\"", bound, "\"} "].concat();
         let spelled = |bound: &f64| match dialect {
             Dialect::Prometheus => spell(*bound),
             // OpenMetrics compares bounds as texts and wants them to be those of numbers with a point.
             Dialect::OpenMetrics { .. } => format!("{bound:?}"),
         };
-        let bounds = bounds.iter().map(spelled).chain(["+Inf".to_owned()]);
+        let mut suffixed = Suffixed::default();
+        let mut buckets = Vec::new();
+        if let MetricType::Histogram { bounds } = family.metric_type {
+            buckets.extend(bounds.iter().map(|bound| bucket(&spelled(bound))));
+            buckets.push(bucket("+Inf"));
+            suffixed.bucket = [family.name, "_bucket"].concat();
+            suffixed.sum = [family.name, "_sum"].concat();
+            suffixed.count = [family.name, "_count"].concat();
+        }
+        if dialect == (Dialect::OpenMetrics { created: true }) {
+            suffixed.created = [family.stem(), "_created"].concat();
+        }
         Self {
             family,
             dialect,
-            openings: labels.iter().enumerate().map(opening).collect(),
+            openings: Openings::new(&label_names),
             closing,
-            buckets: bounds.map(|bound| format!("{before_le}le=\"{bound}\"}} ")).collect(),
-            suffixed: Suffixed {
-                bucket: format!("{}_bucket", family.name),
-                sum: format!("{}_sum", family.name),
-                count: format!("{}_count", family.name),
-                created: format!("{}_created", family.stem()),
-            },
+            buckets,
+            suffixed,
             labels: Vec::new(),
         }
     }
@@ -155,17 +157,46 @@ impl Lines {
         if let Some(id_instance) = sample.id_instance
             && let Some(opening) = openings.next()
         {
-            self.labels.extend_from_slice(opening.as_bytes());
+            self.labels.extend_from_slice(opening);
             self.labels.extend_from_slice(id_instance.as_bytes());
         }
         for (opening, value) in openings.zip(sample.labels) {
-            self.labels.extend_from_slice(opening.as_bytes());
+            self.labels.extend_from_slice(opening);
             push_label_value(value, &mut self.labels);
         }
     }
 }
 
-/// The name of a family with what is put after it.
+/// What stands before each label's value, from the end of the value before it.
+struct Openings {
+    text: Vec<u8>,
+    /// Where in the text each ends.
+    ends: Vec<usize>,
+}
+
+impl Openings {
+    fn new(label_names: &[&str]) -> Self {
+        let (mut text, mut ends) = (Vec::with_capacity(128), Vec::with_capacity(label_names.len()));
+        for name in label_names {
+            let before = if text.is_empty() { "{" } else { "\"," };
+            for piece in [before, name, "=\""] {
+                text.extend_from_slice(piece.as_bytes());
+            }
+            ends.push(text.len());
+        }
+        Self { text, ends }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends
+            .iter()
+            .map(move |end| &self.text[std::mem::replace(&mut start, *end)..*end])
+    }
+}
+
+/// The name of a family with what is put after it, where that is needed.
+#[derive(Default)]
 struct Suffixed {
     bucket: String,
     sum: String,
