@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -23,11 +23,17 @@ use crate::fetch::FetchResult;
 use crate::flight::{Flight, Landing};
 use crate::green_api::failure::Failure;
 use crate::green_api::{Client, answers};
-use crate::journal::TypeMessage;
+use crate::journal::{StatusMessage, TypeMessage};
 use crate::snapshot::{self, Fetched};
 
-use self::outgoing::Outgoing;
+use self::outgoing::{Due, Outgoing};
 use self::statistic::Statistic;
+
+/// Starts every request of `targets` that is due. Those of a scrape with this `deadline` may be repeated if it leaves room.
+pub fn start<'a>(targets: impl IntoIterator<Item = &'a Arc<Target>>, deadline: Instant) {
+    let due: Vec<_> = targets.into_iter().filter_map(Target::start).collect();
+    tokio::spawn(outgoing::fetch_in_turn(due, deadline));
+}
 
 /// What all instances' requests have in common.
 #[derive(Debug)]
@@ -39,7 +45,7 @@ pub struct Api {
     /// Keeps what is counted of the journals of incoming statuses.
     pub incoming_books: Arc<Books>,
     /// Bounds how many are made at once.
-    pub permits: Semaphore,
+    pub permits: Arc<Semaphore>,
     /// Tells when a journal was read.
     pub clock: Clock,
 }
@@ -154,15 +160,8 @@ impl Target {
         self.config.account.id
     }
 
-    /// Starts every request that is due. Those of a scrape with this `deadline` may be repeated if it leaves room.
-    pub fn start(self: &Arc<Self>, deadline: Instant) {
-        let target = self.clone();
-        if !self
-            .outgoing
-            .start_if_due(move |previous| outgoing::fetch(target, previous, deadline))
-        {
-            debug!(instance = %self.account().name, "no request is due: served the latest result again");
-        }
+    /// Starts every request that is due but that for the journal, which is returned if it is due.
+    fn start(self: &Arc<Self>) -> Option<Due> {
         if let Some(flight) = &self.incoming {
             let target = self.clone();
             flight.start_if_due(move |previous| incoming::fetch(target, previous));
@@ -181,6 +180,14 @@ impl Target {
             answers::contacts,
         );
         self.start_call(self.queue.as_ref(), "getMessagesCount", Duration::ZERO, answers::queue);
+        let departure = self.outgoing.depart_if_due();
+        if departure.is_none() {
+            debug!(instance = %self.account().name, "no request is due: served the latest result again");
+        }
+        departure.map(|departure| Due {
+            target: self.clone(),
+            departure,
+        })
     }
 
     fn start_call<T: Clone + Send + Sync + 'static>(
@@ -216,7 +223,7 @@ impl Target {
             state: landed(self.state.as_ref(), asked, deadline).await,
             settings: landed(self.settings.as_ref(), asked, deadline).await,
             // It makes one request a second for as long as its budget lasts, which no scrape waits for.
-            statistic: self.statistic.as_ref().and_then(|flight| flight.latest().value.run()),
+            statistic: self.statistic(),
             contacts: landed(self.contacts.as_ref(), asked, deadline).await,
             queue: landed(self.queue.as_ref(), asked, deadline).await,
         };
@@ -229,11 +236,16 @@ impl Target {
             incoming: known(self.incoming.as_ref()),
             state: known(self.state.as_ref()),
             settings: known(self.settings.as_ref()),
-            statistic: self.statistic.as_ref().and_then(|flight| flight.latest().value.run()),
+            statistic: self.statistic(),
             contacts: known(self.contacts.as_ref()),
             queue: known(self.queue.as_ref()),
         };
         self.instance(self.outgoing.latest().value.fetched, collected)
+    }
+
+    fn statistic(&self) -> Option<Box<Run<BTreeMap<StatusMessage, u64>>>> {
+        let run = self.statistic.as_ref()?.latest().value.run();
+        run.map(Box::new)
     }
 
     /// The instance with what has been counted of it by now.
@@ -261,9 +273,9 @@ impl Target {
 
 impl Api {
     /// Waits until a request may be made. The permit is given back when dropped.
-    async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         // There always is one in the end: the semaphore is never closed.
-        self.permits.acquire().await.ok()
+        self.permits.clone().acquire_owned().await.ok()
     }
 }
 
@@ -271,18 +283,19 @@ async fn landed<T: Clone + Send + Sync + 'static>(
     flight: Option<&Arc<OptionalFlight<T>>>,
     asked: Instant,
     deadline: Instant,
-) -> Option<Run<T>> {
-    match flight?.landed(deadline).await {
-        Some(attempt) => attempt.value,
-        None => Some(Run {
+) -> Option<Box<Run<T>>> {
+    let run = match flight?.landed(deadline).await {
+        Some(attempt) => attempt.value?,
+        None => Run {
             found: None,
             duration: asked.elapsed(),
-        }),
-    }
+        },
+    };
+    Some(Box::new(run))
 }
 
-fn known<T: Clone + Send + Sync + 'static>(flight: Option<&Arc<OptionalFlight<T>>>) -> Option<Run<T>> {
-    flight?.latest().value
+fn known<T: Clone + Send + Sync + 'static>(flight: Option<&Arc<OptionalFlight<T>>>) -> Option<Box<Run<T>>> {
+    flight?.latest().value.map(Box::new)
 }
 
 /// The API takes one request a second per instance and method (api.md 4).

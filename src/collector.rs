@@ -90,20 +90,22 @@ label_values! {
 pub type Contacts = BTreeMap<(ContactType, bool), u64>;
 
 /// What the optional collectors of an instance last came to; a collector that is off, or hasn't run yet, is absent.
+///
+/// Most instances have none of them, and then this takes little room.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Collected {
     /// Statuses of contacts in the window, by type.
-    pub incoming: Option<Run<BTreeMap<TypeMessage, u64>>>,
+    pub incoming: Option<Box<Run<BTreeMap<TypeMessage, u64>>>>,
     /// The state of the instance.
-    pub state: Option<Run<StateInstance>>,
+    pub state: Option<Box<Run<StateInstance>>>,
     /// The settings that the API reported.
-    pub settings: Option<Run<BTreeMap<Setting, bool>>>,
+    pub settings: Option<Box<Run<BTreeMap<Setting, bool>>>>,
     /// Recipients of the statuses in the window, by how far their copy has got.
-    pub statistic: Option<Run<BTreeMap<StatusMessage, u64>>>,
+    pub statistic: Option<Box<Run<BTreeMap<StatusMessage, u64>>>>,
     /// Contacts, by what they are and whether they have a name in the phone's address book.
-    pub contacts: Option<Run<Contacts>>,
+    pub contacts: Option<Box<Run<Contacts>>>,
     /// Messages that wait to be sent.
-    pub queue: Option<Run<u64>>,
+    pub queue: Option<Box<Run<u64>>>,
 }
 
 impl Collected {
@@ -113,12 +115,12 @@ impl Collected {
             run.map(|run| (collector, run.found.is_some(), run.duration))
         }
         [
-            of(Collector::Incoming, self.incoming.as_ref()),
-            of(Collector::State, self.state.as_ref()),
-            of(Collector::Settings, self.settings.as_ref()),
-            of(Collector::Statistic, self.statistic.as_ref()),
-            of(Collector::Contacts, self.contacts.as_ref()),
-            of(Collector::Queue, self.queue.as_ref()),
+            of(Collector::Incoming, self.incoming.as_deref()),
+            of(Collector::State, self.state.as_deref()),
+            of(Collector::Settings, self.settings.as_deref()),
+            of(Collector::Statistic, self.statistic.as_deref()),
+            of(Collector::Contacts, self.contacts.as_deref()),
+            of(Collector::Queue, self.queue.as_deref()),
         ]
         .into_iter()
         .flatten()

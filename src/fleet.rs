@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::account::InstanceId;
 use crate::books::Books;
 use crate::clock::Clock;
-use crate::collect::{Api, Target};
+use crate::collect::{self, Api, Target};
 use crate::config::{self, Config};
 use crate::discovery::{Discovered, Discovery};
 use crate::green_api::Client;
@@ -109,9 +109,7 @@ impl Fleet {
     /// Collects every instance; what doesn't answer until `deadline` is shown as late. In order of the ids.
     pub async fn collect(&self, deadline: Instant) -> Vec<snapshot::Instance> {
         let present = self.discovered(deadline).await;
-        for target in present.targets.values() {
-            target.start(deadline);
-        }
+        collect::start(present.targets.values(), deadline);
         let mut instances = Vec::with_capacity(present.targets.len());
         let landing = before_settling(deadline);
         // All requests are under way by themselves; to wait for one after the other takes as long as the longest.
@@ -129,7 +127,7 @@ impl Fleet {
     /// Collects the instance whose id or name is `target`; `None` if there is none.
     pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<snapshot::Instance> {
         let target = self.discovered(deadline).await.find(target)?;
-        target.start(deadline);
+        collect::start([&target], deadline);
         let instance = target.landed(before_settling(deadline)).await;
         self.settle(deadline).await;
         Some(target.counted(instance))
@@ -266,7 +264,7 @@ fn api(config: &Config, [books, incoming_books]: [&Arc<Books>; 2], clock: &Clock
         client: Client::new(config.max_response_bytes, connections, clock.clone())?,
         books: books.clone(),
         incoming_books: incoming_books.clone(),
-        permits: Semaphore::new(connections),
+        permits: Arc::new(Semaphore::new(connections)),
         clock: clock.clone(),
     }))
 }

@@ -48,29 +48,28 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
     }
 
     /// Starts `fetch`, which is given the latest value, if it is due and not under way; tells whether it did.
-    pub fn start_if_due<F>(self: &Arc<Self>, fetch: impl FnOnce(T) -> F) -> bool
+    pub fn start_if_due<F>(self: &Arc<Self>, fetch: impl FnOnce(T) -> F + Send + 'static) -> bool
     where
         F: Future<Output = Landing<T>> + Send + 'static,
     {
+        let departure = self.depart_if_due();
+        departure.map(|departure| tokio::spawn(departure.fly(fetch))).is_some()
+    }
+
+    /// The next fetch, for the one who makes it, if it is due; it is under way from now on.
+    pub fn depart_if_due(self: &Arc<Self>) -> Option<Departure<T>> {
         let start = Instant::now();
-        let latest = {
-            let mut state = self.state();
-            if state.due.is_none_or(|due| due > start) {
-                return false;
-            }
-            state.due = None;
-            state.started = start;
-            state.latest.clone()
-        };
-        let under_way = UnderWay { flight: self.clone() };
-        let fetch = fetch(latest);
-        tokio::spawn(async move {
-            let landing = fetch.await;
-            let mut state = under_way.flight.state();
-            state.latest = landing.value;
-            state.due = Some(start + landing.fresh_for);
-        });
-        true
+        let mut state = self.state();
+        if state.due.is_none_or(|due| due > start) {
+            return None;
+        }
+        state.due = None;
+        state.started = start;
+        Some(Departure {
+            under_way: UnderWay { flight: self.clone() },
+            start,
+            latest: state.latest.clone(),
+        })
     }
 
     /// The latest value, once no fetch is under way; `None` if one still is at `deadline`.
@@ -112,7 +111,27 @@ impl<T> Flight<T> {
     }
 }
 
+/// A fetch that is under way, though perhaps not yet begun. Dropped, it has ended without landing.
+#[derive(Debug)]
+pub struct Departure<T> {
+    under_way: UnderWay<T>,
+    /// When it started.
+    pub start: Instant,
+    latest: T,
+}
+
+impl<T> Departure<T> {
+    /// Fetches, given the latest value, and lands.
+    pub async fn fly<F: Future<Output = Landing<T>>>(self, fetch: impl FnOnce(T) -> F) {
+        let landing = fetch(self.latest).await;
+        let mut state = self.under_way.flight.state();
+        state.latest = landing.value;
+        state.due = Some(self.start + landing.fresh_for);
+    }
+}
+
 /// Sees to it that a fetch that ends without landing, as by the end of the runtime, doesn't block the next.
+#[derive(Debug)]
 struct UnderWay<T> {
     flight: Arc<Flight<T>>,
 }

@@ -43,7 +43,7 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "1 for the state that the instance is in, 0 for the others (collector state).",
         labels: &["state"],
         read: Read::Instance(|instance, samples| {
-            if let Some(present) = Run::found(instance.collected.state.as_ref()) {
+            if let Some(present) = Run::found(instance.collected.state.as_deref()) {
                 for state in STATES.iter() {
                     samples(&[state.as_str()], Value::Gauge((state == present).into()));
                 }
@@ -56,7 +56,7 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "1 if the setting of the instance is on, 0 if off; absent where the API does not tell (collector settings).",
         labels: &["setting"],
         read: Read::Instance(|instance, samples| {
-            let settings = Run::found(instance.collected.settings.as_ref()).into_iter().flatten();
+            let settings = Run::found(instance.collected.settings.as_deref()).into_iter().flatten();
             sorted(settings.map(|(setting, on)| ([setting.as_str()], *on)), samples);
         }),
     },
@@ -66,7 +66,7 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Distinct statuses of contacts in the journal's window (collector incoming).",
         labels: &["type_message"],
         read: Read::Instance(|instance, samples| {
-            let types = Run::found(instance.collected.incoming.as_ref()).into_iter().flatten();
+            let types = Run::found(instance.collected.incoming.as_deref()).into_iter().flatten();
             sorted(types.map(|(kind, count)| ([kind.as_str()], *count)), samples);
         }),
     },
@@ -77,7 +77,9 @@ pub(super) const FAMILIES: &[Family] = &[
                (collector statistic).",
         labels: &["status_message"],
         read: Read::Instance(|instance, samples| {
-            let states = Run::found(instance.collected.statistic.as_ref()).into_iter().flatten();
+            let states = Run::found(instance.collected.statistic.as_deref())
+                .into_iter()
+                .flatten();
             sorted(states.map(|(state, count)| ([state.as_str()], *count)), samples);
         }),
     },
@@ -88,7 +90,7 @@ pub(super) const FAMILIES: &[Family] = &[
                (collector contacts).",
         labels: &["type", "named"],
         read: Read::Instance(|instance, samples| {
-            let contacts = Run::found(instance.collected.contacts.as_ref()).into_iter().flatten();
+            let contacts = Run::found(instance.collected.contacts.as_deref()).into_iter().flatten();
             let named = |named| if named { "true" } else { "false" };
             sorted(
                 contacts.map(|((of, has), count)| ([of.as_str(), named(*has)], *count)),
@@ -102,7 +104,7 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Messages that wait to be sent (collector queue).",
         labels: &[],
         read: Read::Instance(|instance, samples| {
-            gauge(Run::found(instance.collected.queue.as_ref()).copied(), samples);
+            gauge(Run::found(instance.collected.queue.as_deref()).copied(), samples);
         }),
     },
 ];

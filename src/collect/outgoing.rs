@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::reading::{Reading, read};
 use super::{Attempt, SPACING, Target};
 use crate::fetch::FetchResult;
-use crate::flight::Landing;
+use crate::flight::{Departure, Landing};
 use crate::green_api::JournalMethod;
 use crate::green_api::failure::Failure;
 use crate::journal::Tally;
@@ -40,22 +40,27 @@ impl Outgoing {
 /// What one request answered, and the ids in it if they are kept.
 type Answer = (Reading, Option<Arc<[Box<str>]>>);
 
-/// Reads the journal once its turn has come.
-pub(super) async fn fetch(
-    target: Arc<Target>,
-    previous: Attempt<Outgoing>,
-    deadline: Instant,
-) -> Landing<Attempt<Outgoing>> {
-    let start = Instant::now();
-    let permit = target.api.permit().await;
-    // Boxed, so that the instances of a fleet that wait for a permit don't each hold the room of a request.
-    Box::pin(fetch_in_turn(&target, permit, previous, start, deadline)).await
+/// Reads the journals that are due, each once its turn has come.
+///
+/// One task waits for all: a fleet's tasks would take more room than all that is known of it.
+pub(super) async fn fetch_in_turn(due: Vec<Due>, deadline: Instant) {
+    for Due { target, departure } in due {
+        let permit = target.api.permit().await;
+        let start = departure.start;
+        tokio::spawn(departure.fly(move |previous| fetch(target, permit, previous, start, deadline)));
+    }
+}
+
+/// A journal that is to be read.
+pub(super) struct Due {
+    pub(super) target: Arc<Target>,
+    pub(super) departure: Departure<Attempt<Outgoing>>,
 }
 
 /// Reads the journal. After a passing fault it asks once more, if that leaves room before `deadline`.
-async fn fetch_in_turn(
-    target: &Target,
-    permit: Option<SemaphorePermit<'_>>,
+async fn fetch(
+    target: Arc<Target>,
+    permit: Option<OwnedSemaphorePermit>,
     previous: Attempt<Outgoing>,
     start: Instant,
     deadline: Instant,
@@ -63,7 +68,7 @@ async fn fetch_in_turn(
     let keep_ids = previous.value.ids.is_some();
     let mut fetched = Arc::unwrap_or_clone(previous.value.fetched);
     let mut asked = Instant::now();
-    let mut outcome = answer(target, keep_ids).await;
+    let mut outcome = answer(&target, keep_ids).await;
     drop(permit);
     let first_asked = asked;
     if let Err(failure) = &outcome
@@ -75,12 +80,12 @@ async fn fetch_in_turn(
         tokio::time::sleep_until(asked + SPACING).await;
         let _permit = target.api.permit().await;
         asked = Instant::now();
-        outcome = answer(target, keep_ids).await;
+        outcome = answer(&target, keep_ids).await;
     }
     let result = outcome
         .as_ref()
         .map_or_else(|failure| failure.result, |_| FetchResult::Ok);
-    log(target, fetched.latest.map(|fetch| fetch.result), &outcome);
+    log(&target, fetched.latest.map(|fetch| fetch.result), &outcome);
 
     fetched.counters.count_fetch(result);
     fetched.latest = Some(Fetch {

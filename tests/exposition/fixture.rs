@@ -117,25 +117,25 @@ pub(crate) fn up() -> Instance {
         counted: Arc::new(Counted::of(&ledger())),
         counted_incoming: Some(Arc::new(Counted::of(&ledger()))),
         collected: Collected {
-            incoming: Some(found([(TypeMessage::Text, 4), (TypeMessage::Image, 9)].into(), 80)),
-            state: Some(found(StateInstance::Authorized, 45)),
-            settings: Some(found(
-                [
-                    (Setting::OutgoingWebhook, true),
-                    (Setting::OutgoingApiMessageWebhook, false),
-                ]
+            incoming: Some(found([(TypeMessage::Text, 4), (TypeMessage::Image, 9)].into(), 80).into()),
+            state: Some(found(StateInstance::Authorized, 45).into()),
+            settings: Some(
+                found(
+                    [
+                        (Setting::OutgoingWebhook, true),
+                        (Setting::OutgoingApiMessageWebhook, false),
+                    ]
+                    .into(),
+                    50,
+                )
                 .into(),
-                50,
-            )),
-            statistic: Some(found(
-                [(StatusMessage::Delivered, 120), (StatusMessage::Read, 77)].into(),
-                900,
-            )),
-            contacts: Some(Run {
+            ),
+            statistic: Some(found([(StatusMessage::Delivered, 120), (StatusMessage::Read, 77)].into(), 900).into()),
+            contacts: Some(Box::new(Run {
                 found: None,
                 duration: Duration::from_secs(10),
-            }),
-            queue: Some(found(0, 30)),
+            })),
+            queue: Some(found(0, 30).into()),
         },
         ..instance(1_101_000_001, "shop")
     }
@@ -146,15 +146,18 @@ pub(crate) fn forbidden() -> Instance {
     Instance {
         fetched: failed(FetchResult::Forbidden, 95),
         collected: Collected {
-            contacts: Some(found(
-                [
-                    ((ContactType::User, true), 250),
-                    ((ContactType::User, false), 31),
-                    ((ContactType::Group, true), 12),
-                ]
+            contacts: Some(
+                found(
+                    [
+                        ((ContactType::User, true), 250),
+                        ((ContactType::User, false), 31),
+                        ((ContactType::Group, true), 12),
+                    ]
+                    .into(),
+                    2_000,
+                )
                 .into(),
-                2_000,
-            )),
+            ),
             ..Collected::default()
         },
         ..instance(1_101_000_002, "Ольга \"VIP\" C:\\shop\n2nd line")

@@ -94,8 +94,8 @@ fn collected() -> impl Strategy<Value = Collected> {
         })
 }
 
-fn run<T: std::fmt::Debug + Clone>(found: impl Strategy<Value = T>) -> impl Strategy<Value = Option<Run<T>>> {
-    option::of((option::of(found), duration()).prop_map(|(found, duration)| Run { found, duration }))
+fn run<T: std::fmt::Debug + Clone>(found: impl Strategy<Value = T>) -> impl Strategy<Value = Option<Box<Run<T>>>> {
+    option::of((option::of(found), duration()).prop_map(|(found, duration)| Box::new(Run { found, duration })))
 }
 
 fn record() -> impl Strategy<Value = Record> {
