@@ -164,7 +164,7 @@ impl Kind {
 pub struct Record {
     /// Which status it is.
     pub id: StatusId,
-    /// Time of the last action on it, in Unix seconds; not of its creation (api.md 1.2).
+    /// Time of the last action on it, in Unix seconds, up to the end of the year 9999; not of its creation (api.md 1.2).
     pub timestamp: u64,
     /// Number of people listed as its audience; 0 means everyone.
     pub participants: u32,

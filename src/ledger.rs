@@ -92,8 +92,8 @@ impl Ledger {
 
     /// The ledger with this summary and these entries, as they were on record.
     pub fn restore(summary: Summary, mut entries: Vec<Entry>) -> Self {
-        entries.sort_by_key(|entry| entry.id);
-        entries.dedup_by_key(|entry| entry.id);
+        entries.sort_by_key(Entry::id);
+        entries.dedup_by_key(|entry| entry.id());
         entries.shrink_to_fit();
         Self {
             last_success: summary.last_success,
@@ -149,10 +149,10 @@ impl Ledger {
         for record in journal.records() {
             // Both are in the same order, so each search starts where the last one ended, and most end there too.
             rest = from_id(rest, record.id);
-            if let Some(known) = rest.first().filter(|entry| entry.id == record.id) {
+            if let Some(known) = rest.first().filter(|entry| entry.id() == record.id) {
                 let entry = known.sighted(record, now);
                 if entry != *known {
-                    totals.count_states(&entry, known.states, record);
+                    totals.count_states(&entry, known.states(), record);
                     entries.push(entry);
                 }
             } else {
@@ -189,7 +189,7 @@ impl Ledger {
         }
         if !changes.forgotten.is_empty() {
             let forgotten = |entry: &Entry| {
-                let found = changes.forgotten.binary_search_by_key(&entry.id, |other| other.id);
+                let found = changes.forgotten.binary_search_by_key(&entry.id(), Entry::id);
                 found.is_ok()
             };
             self.entries.retain(|entry| !forgotten(entry));
@@ -197,7 +197,7 @@ impl Ledger {
         }
         let mut new = Vec::new();
         for entry in changes.entries {
-            match self.entries.binary_search_by_key(&entry.id, |known| known.id) {
+            match self.entries.binary_search_by_key(&entry.id(), Entry::id) {
                 Ok(index) => self.entries[index] = entry,
                 Err(_) => new.push(entry),
             }
@@ -206,7 +206,7 @@ impl Ledger {
             // A fleet has a million entries: room for twice as many would be its greatest cost.
             self.entries.reserve_exact(new.len());
             self.entries.append(&mut new);
-            self.entries.sort_by_key(|entry| entry.id);
+            self.entries.sort_by_key(Entry::id);
         }
     }
 
@@ -231,7 +231,7 @@ impl Ledger {
         if hour(now) == self.swept_hour {
             return Vec::new();
         }
-        let is_present = |entry: &Entry| journal.records().binary_search_by_key(&entry.id, |record| record.id);
+        let is_present = |entry: &Entry| journal.records().binary_search_by_key(&entry.id(), |record| record.id);
         let old = self.entries.iter().filter(|entry| entry.is_forgotten(now));
         old.filter(|entry| is_present(entry).is_err()).copied().collect()
     }
@@ -262,11 +262,11 @@ impl Changes {
 /// The entries from the first whose id is not less than `id`. They are in order of their ids, and it is one of the first of them.
 fn from_id(entries: &[Entry], id: StatusId) -> &[Entry] {
     let mut reach = 1;
-    while entries.get(reach - 1).is_some_and(|entry| entry.id < id) {
+    while entries.get(reach - 1).is_some_and(|entry| entry.id() < id) {
         reach *= 2;
     }
     let within = &entries[..entries.len().min(reach)];
-    &entries[within.partition_point(|entry| entry.id < id)..]
+    &entries[within.partition_point(|entry| entry.id() < id)..]
 }
 
 /// The totals after an answer; a copy of them is only made once something counts.
@@ -283,7 +283,7 @@ impl Draft<'_> {
     /// Counts a status first seen.
     fn count_status(&mut self, entry: &Entry, record: &Record) {
         let totals = self.totals();
-        totals.statuses.add(entry.kind);
+        totals.statuses.add(entry.kind());
         if record.participants > 0 {
             totals.participants.observe(&PARTICIPANTS, record.participants.into());
         }
@@ -292,12 +292,12 @@ impl Draft<'_> {
 
     /// Counts what a status is known to have been through now and not `before`.
     fn count_states(&mut self, entry: &Entry, before: States, record: &Record) {
-        for state in entry.states.beyond(before) {
-            self.totals().transitions.add((state, entry.kind));
+        for state in entry.states().beyond(before) {
+            self.totals().transitions.add((state, entry.kind()));
             // Whoever was seen in any state of the ladder has been `pending`.
             if state == record.status_message && before.contains(StatusMessage::Pending) {
                 self.totals()
-                    .observe_delay(state, record.timestamp.saturating_sub(entry.earliest));
+                    .observe_delay(state, record.timestamp.saturating_sub(entry.earliest()));
             }
         }
     }

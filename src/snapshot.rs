@@ -9,6 +9,7 @@ use crate::fetch::FetchResult;
 use crate::journal::{Journal, Kind, Record, StatusMessage, Tally, TypeMessage};
 use crate::label::LabelValue;
 use crate::ledger::Ledger;
+use crate::ledger::entry::Entry;
 use crate::ledger::totals::Totals;
 
 /// All that a page shows.
@@ -69,7 +70,7 @@ pub struct Counted {
 impl Counted {
     /// What is shown of a ledger.
     pub fn of(ledger: &Ledger) -> Self {
-        let mut kinds: Vec<Kind> = ledger.entries().iter().map(|entry| entry.kind).collect();
+        let mut kinds: Vec<Kind> = ledger.entries().iter().map(Entry::kind).collect();
         kinds.extend(ledger.totals().statuses.iter().map(|(kind, _)| kind));
         kinds.sort_unstable();
         kinds.dedup();

@@ -102,10 +102,10 @@ impl Store {
                     summaries.insert(id, rows::summary_row(summary).as_slice())?;
                 }
                 for entry in changes.forgotten() {
-                    entries.remove((id, entry.id.into()))?;
+                    entries.remove((id, entry.id().into()))?;
                 }
                 for entry in changes.entries() {
-                    entries.insert((id, entry.id.into()), rows::entry_row(entry))?;
+                    entries.insert((id, entry.id().into()), rows::entry_row(entry))?;
                 }
             }
             Ok(())

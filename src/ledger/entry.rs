@@ -1,20 +1,16 @@
-//! What the ledger remembers of one status, in 32 bytes. Every part of it only grows, so the order of sightings can't matter.
+//! What the ledger remembers of one status, in 26 bytes. Every part of it only grows, so the order of sightings can't matter.
 
-use crate::journal::{Kind, Record, StatusId, StatusMessage};
+use crate::journal::{Audience, Kind, Record, SendByApi, StatusId, StatusMessage, TypeMessage};
+use crate::label::LabelValue;
 
-/// What is remembered of a status.
+/// What is remembered of a status. A fleet has a million of them, so each part takes only the bytes that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Which status it is.
-    pub id: StatusId,
-    /// The earliest time known of it, in Unix seconds: the least timestamp of its records.
-    pub earliest: u64,
-    /// When it was last sighted, in hours since 1970, up to a day too early: see [`Entry::sighted`].
-    pub seen_hour: u32,
-    /// The labels of its first sighting. Later ones are ignored, so that its states stay comparable with it (spec 7.6).
-    pub kind: Kind,
-    /// The states it has been through.
-    pub states: States,
+    id: [u8; 16],
+    earliest: Narrow<5>,
+    seen_hour: Narrow<3>,
+    kind: KindNumber,
+    states: States,
 }
 
 impl Entry {
@@ -26,13 +22,44 @@ impl Entry {
 
     /// The entry of a status first sighted at `now`, in Unix seconds.
     pub fn new(record: &Record, now: u64) -> Self {
+        let states = States::shown_by(record.status_message);
+        Self::restore(record.id, record.timestamp, hour(now), record.kind(), states)
+    }
+
+    /// The entry of these parts, as they were on record.
+    pub fn restore(id: StatusId, earliest: u64, seen_hour: u32, kind: Kind, states: States) -> Self {
         Self {
-            id: record.id,
-            earliest: record.timestamp,
-            seen_hour: hour(now),
-            kind: record.kind(),
-            states: States::shown_by(record.status_message),
+            id: u128::from(id).to_le_bytes(),
+            earliest: earliest.into(),
+            seen_hour: u64::from(seen_hour).into(),
+            kind: kind.into(),
+            states,
         }
+    }
+
+    /// Which status it is.
+    pub fn id(&self) -> StatusId {
+        u128::from_le_bytes(self.id).into()
+    }
+
+    /// The earliest time known of it, in Unix seconds: the least timestamp of its records, or the year 36812.
+    pub fn earliest(&self) -> u64 {
+        self.earliest.into()
+    }
+
+    /// When it was last sighted, in hours since 1970, up to a day too early: see [`Entry::sighted`]. Not after the year 3883.
+    pub fn seen_hour(&self) -> u32 {
+        u64::from(self.seen_hour).try_into().unwrap_or(u32::MAX)
+    }
+
+    /// The labels of its first sighting. Later ones are ignored, so that its states stay comparable with it (spec 7.6).
+    pub fn kind(&self) -> Kind {
+        self.kind.into()
+    }
+
+    /// The states it has been through.
+    pub fn states(&self) -> States {
+        self.states
     }
 
     /// This entry after another sighting at `now`, in Unix seconds.
@@ -40,10 +67,14 @@ impl Entry {
     /// The hour never goes back: where the clock does, the entry is only kept for longer.
     #[must_use]
     pub fn sighted(self, record: &Record, now: u64) -> Self {
-        let is_stale = hour(now) >= self.seen_hour.saturating_add(Self::SEEN_GRAIN_HOURS);
+        let is_stale = hour(now) >= self.seen_hour().saturating_add(Self::SEEN_GRAIN_HOURS);
         Self {
-            earliest: self.earliest.min(record.timestamp),
-            seen_hour: if is_stale { hour(now) } else { self.seen_hour },
+            earliest: self.earliest().min(record.timestamp).into(),
+            seen_hour: if is_stale {
+                u64::from(hour(now)).into()
+            } else {
+                self.seen_hour
+            },
             states: self.states.union(States::shown_by(record.status_message)),
             ..self
         }
@@ -51,8 +82,59 @@ impl Entry {
 
     /// Whether at least 31 days have passed since the last sighting (spec 7.3). After 32 days and an hour it always holds.
     pub fn is_forgotten(&self, now: u64) -> bool {
-        hour(now) >= self.seen_hour.saturating_add(Self::KEPT_HOURS)
+        hour(now) >= self.seen_hour().saturating_add(Self::KEPT_HOURS)
     }
+}
+
+/// A number in few bytes. One that they can't hold is the greatest that they can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Narrow<const BYTES: usize>([u8; BYTES]);
+
+impl<const BYTES: usize> From<u64> for Narrow<BYTES> {
+    fn from(number: u64) -> Self {
+        let greatest = u64::MAX >> (u64::BITS as usize - 8 * BYTES);
+        let mut narrow = [0; BYTES];
+        narrow.copy_from_slice(&number.min(greatest).to_le_bytes()[..BYTES]);
+        Self(narrow)
+    }
+}
+
+impl<const BYTES: usize> From<Narrow<BYTES>> for u64 {
+    fn from(narrow: Narrow<BYTES>) -> Self {
+        let mut number = [0; 8];
+        number[..BYTES].copy_from_slice(&narrow.0);
+        Self::from_le_bytes(number)
+    }
+}
+
+/// A kind as its number among all kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct KindNumber(u8);
+
+impl From<Kind> for KindNumber {
+    fn from(kind: Kind) -> Self {
+        let of_type = kind.type_message as usize;
+        let of_origin = of_type * SendByApi::ALL.len() + kind.send_by_api as usize;
+        let number = of_origin * Audience::ALL.len() + kind.audience as usize;
+        const { assert!(TypeMessage::ALL.len() * SendByApi::ALL.len() * Audience::ALL.len() <= 256) };
+        Self(number.try_into().unwrap_or(u8::MAX))
+    }
+}
+
+impl From<KindNumber> for Kind {
+    fn from(KindNumber(number): KindNumber) -> Self {
+        let (of_origin, audience) = divided(number.into(), Audience::ALL.len());
+        let (of_type, send_by_api) = divided(of_origin, SendByApi::ALL.len());
+        Self {
+            type_message: TypeMessage::ALL[of_type],
+            send_by_api: SendByApi::ALL[send_by_api],
+            audience: Audience::ALL[audience],
+        }
+    }
+}
+
+fn divided(number: usize, by: usize) -> (usize, usize) {
+    (number / by, number % by)
 }
 
 /// The hour of a time in Unix seconds.
@@ -127,7 +209,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_takes_32_bytes() {
-        assert_eq!(size_of::<Entry>(), 32);
+    fn an_entry_takes_26_bytes() {
+        assert_eq!(size_of::<Entry>(), 26);
+    }
+
+    #[test]
+    fn an_entry_says_what_was_put_into_it() {
+        let check = |earliest, seen_hour| {
+            for number in 0..120 {
+                let id = StatusId::of(&number.to_string());
+                let kind = Kind::from(KindNumber(number));
+                let states = States::shown_by(StatusMessage::Sent);
+                let entry = Entry::restore(id, earliest, seen_hour, kind, states);
+                let said = (
+                    entry.id(),
+                    entry.earliest(),
+                    entry.seen_hour(),
+                    entry.kind(),
+                    entry.states(),
+                );
+                assert_eq!(said, (id, earliest, seen_hour, kind, states));
+                assert_eq!(KindNumber::from(kind), KindNumber(number));
+            }
+        };
+        check(0, 0);
+        check(1_795_737_600, 498_816);
+        check((1 << 40) - 1, (1 << 24) - 1);
+    }
+
+    #[test]
+    fn a_time_too_late_to_be_told_is_the_latest_that_can_be() {
+        let kind = Kind::from(KindNumber(0));
+        let entry = Entry::restore(StatusId::of(""), 1 << 40, 1 << 24, kind, States::default());
+        assert_eq!((entry.earliest(), entry.seen_hour()), ((1 << 40) - 1, (1 << 24) - 1));
     }
 }

@@ -45,23 +45,19 @@ const STATE_CODES: [StatusMessage; 6] = [
 
 pub(super) fn entry_row(entry: &Entry) -> EntryRow {
     let mut row = EntryRow::default();
-    row[..8].copy_from_slice(&entry.earliest.to_le_bytes());
-    row[8..12].copy_from_slice(&entry.seen_hour.to_le_bytes());
-    row[12..15].copy_from_slice(&kind_codes(entry.kind));
-    row[15] = entry.states.bits();
+    row[..8].copy_from_slice(&entry.earliest().to_le_bytes());
+    row[8..12].copy_from_slice(&entry.seen_hour().to_le_bytes());
+    row[12..15].copy_from_slice(&kind_codes(entry.kind()));
+    row[15] = entry.states().bits();
     row
 }
 
 /// The entry of a row; `None` where it is no such row.
 pub(super) fn entry(id: StatusId, row: EntryRow) -> Option<Entry> {
     let mut reader = Reader(&row);
-    Some(Entry {
-        id,
-        earliest: reader.number()?,
-        seen_hour: u32::from_le_bytes(reader.bytes()?),
-        kind: reader.kind()?,
-        states: States::from_bits(reader.byte()?)?,
-    })
+    let (earliest, seen_hour) = (reader.number()?, u32::from_le_bytes(reader.bytes()?));
+    let (kind, states) = (reader.kind()?, States::from_bits(reader.byte()?)?);
+    Some(Entry::restore(id, earliest, seen_hour, kind, states))
 }
 
 /// When it was created and last read a journal, then the totals in the order of [`Totals`]; counts are preceded by their number.
@@ -227,11 +223,11 @@ mod tests {
         let [known] = ledger().entries().try_into().unwrap();
         let row = entry_row(&known);
         assert_eq!(
-            hex(&u128::from(known.id).to_be_bytes()),
+            hex(&u128::from(known.id()).to_be_bytes()),
             "3faf70c3c2294d801085086abdee243c"
         );
         assert_eq!(hex(&row), "01f15365 0*4 9e3407 0*1 0501020f");
-        assert_eq!(entry(known.id, row), Some(known));
+        assert_eq!(entry(known.id(), row), Some(known));
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Disk {
             last_success: ledger.last_success(),
             totals: ledger.totals().clone(),
         };
-        let entries = ledger.entries().iter().map(|entry| (entry.id, *entry)).collect();
+        let entries = ledger.entries().iter().map(|entry| (entry.id(), *entry)).collect();
         Self { summary, entries }
     }
 
@@ -128,10 +128,10 @@ impl Disk {
             self.summary = summary.clone();
         }
         for entry in changes.forgotten() {
-            self.entries.remove(&entry.id);
+            self.entries.remove(&entry.id());
         }
         for entry in changes.entries() {
-            self.entries.insert(entry.id, *entry);
+            self.entries.insert(entry.id(), *entry);
         }
     }
 
@@ -172,10 +172,13 @@ pub(super) fn any_sightings() -> impl Strategy<Value = Vec<Sighting>> {
     prop::collection::vec(sighting, 1..12)
 }
 
-/// Around the time of the answers, and sometimes far in the past or in the future.
+/// Around the time of the answers, and sometimes far in the past or in the future, as far as a journal may say.
 fn any_time() -> impl Strategy<Value = u64> {
-    prop_oneof![8 => CREATED - DAY..CREATED + 12 * DAY, 1 => 0..u64::MAX, 1 => Just(u64::MAX)]
+    prop_oneof![8 => CREATED - DAY..CREATED + 12 * DAY, 1 => 1..LATEST, 1 => Just(LATEST)]
 }
+
+/// The end of the year 9999.
+const LATEST: u64 = 253_402_300_799;
 
 fn any_participants() -> impl Strategy<Value = u32> {
     prop_oneof![Just(0), 0..20_u32, any::<u32>()]
