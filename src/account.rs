@@ -74,7 +74,7 @@ impl FromStr for Token {
 
 /// Where an instance's API is served, such as `https://1101.api.green-api.com`, perhaps with a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiUrl(Box<str>);
+pub struct ApiUrl(Arc<str>);
 
 impl FromStr for ApiUrl {
     type Err = AccountError;

@@ -175,6 +175,10 @@ pub(crate) async fn demo(
 
 /// The configuration of an exporter whose instances are all simulated.
 fn demo_config(simulator: &Simulator, api_url: &str) -> Result<Config, AccountError> {
+    let settings = Arc::new(Settings {
+        collectors: Collector::ALL.iter().copied().collect(),
+        ..Settings::default()
+    });
     let instance = |login: &Login| {
         Ok(Arc::new(Instance {
             account: Account {
@@ -186,10 +190,7 @@ fn demo_config(simulator: &Simulator, api_url: &str) -> Result<Config, AccountEr
                 token: login.token.parse()?,
             },
             token_source: TokenSource::Inline,
-            settings: Settings {
-                collectors: Collector::ALL.iter().copied().collect(),
-                ..Settings::default()
-            },
+            settings: settings.clone(),
         }))
     };
     let instances: Result<Vec<_>, _> = simulator.logins().iter().map(instance).collect();

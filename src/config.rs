@@ -80,8 +80,8 @@ pub struct Instance {
     pub credentials: Credentials,
     /// Where its token was found.
     pub token_source: TokenSource,
-    /// How it is fetched.
-    pub settings: Settings,
+    /// How it is fetched; shared by all that have no settings of their own.
+    pub settings: Arc<Settings>,
 }
 
 /// How an instance is fetched.
@@ -120,7 +120,7 @@ pub struct Partner {
     /// Where the API of a discovered instance is served.
     pub instance_api_url: InstanceApiUrl,
     /// How the discovered instances are fetched.
-    pub defaults: Settings,
+    pub defaults: Arc<Settings>,
 }
 
 /// Where the API of an instance is served, by its id: a URL in which `{prefix}` stands for the id's first four digits.

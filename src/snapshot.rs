@@ -7,10 +7,9 @@ use crate::account::Account;
 use crate::collector::Collected;
 use crate::fetch::FetchResult;
 use crate::journal::{Journal, Kind, Record, StatusMessage, Tally, TypeMessage};
-use crate::label::LabelValue;
 use crate::ledger::Ledger;
 use crate::ledger::entry::Entry;
-use crate::ledger::totals::Totals;
+use crate::ledger::totals::{Counts, Totals};
 
 /// All that a page shows.
 #[derive(Debug, Clone)]
@@ -109,7 +108,7 @@ pub struct Fetch {
 /// What is counted of an instance beside its statuses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
-    fetches: [u64; FetchResult::ALL.len()],
+    fetches: Counts<FetchResult>,
     /// Journal elements that were skipped, at each reading.
     pub malformed_records: u64,
     /// Values of `statusMessage` that were not recognised, at each reading.
@@ -121,12 +120,12 @@ pub struct Counters {
 impl Counters {
     /// How many requests ended with `result`.
     pub fn fetches(&self, result: FetchResult) -> u64 {
-        self.fetches[result as usize]
+        self.fetches.get(result)
     }
 
     /// Counts a request that ended with `result`.
     pub fn count_fetch(&mut self, result: FetchResult) {
-        self.fetches[result as usize] += 1;
+        self.fetches.add(result);
     }
 
     /// Counts what was wrong with a journal that was read.

@@ -7,7 +7,7 @@ use super::problem::{ConfigError, Problems, may_hold_secret};
 use super::resolve::API_URL;
 use super::secret::{self, TokenSource};
 use super::value::{TOKEN_IN_URL, URL_HINT};
-use super::{Config, Environment, Instance, Settings};
+use super::{Config, Environment, Instance};
 use crate::account::{Account, AccountError, ApiUrl, Credentials, InstanceId};
 
 const ID: &str = "GREENAPI_ID_INSTANCE";
@@ -82,7 +82,7 @@ pub(super) fn load(environment: Environment<'_>) -> Result<Config, ConfigError> 
             },
             credentials: Credentials { api_url, token },
             token_source,
-            settings: Settings::default(),
+            settings: Arc::default(),
         });
     let config = instance.map(|instance| Config {
         instances: vec![Arc::new(instance)],

@@ -61,7 +61,7 @@ struct Reading<'a> {
 /// What an instance has unless it says otherwise.
 struct Defaults {
     api_url: ApiUrl,
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
 impl Reading<'_> {
@@ -73,7 +73,7 @@ impl Reading<'_> {
             .and_then(|section| value::api_url(&section.entry("api_url")?));
         let defaults = Defaults {
             api_url: url.or_else(|| API_URL.parse().ok())?,
-            settings: defaults.map_or_else(Settings::default, |section| settings(&section, &Settings::default())),
+            settings: defaults.map_or_else(Arc::default, |section| settings(&section, &Arc::default())),
         };
         let (instances, partner) = (root.entry("instances"), root.entry("partner"));
         let instances = match instances.as_ref().map(Entry::list) {
@@ -142,7 +142,7 @@ impl Reading<'_> {
         })
     }
 
-    fn partner(&self, section: &Section<'_>, defaults: Settings) -> Option<Partner> {
+    fn partner(&self, section: &Section<'_>, defaults: Arc<Settings>) -> Option<Partner> {
         let url = section
             .entry("api_url")
             .map_or_else(|| API_URL.parse().ok(), |entry| value::api_url(&entry));
@@ -164,9 +164,9 @@ impl Reading<'_> {
     }
 }
 
-fn settings(section: &Section<'_>, base: &Settings) -> Settings {
+fn settings(section: &Section<'_>, base: &Arc<Settings>) -> Arc<Settings> {
     let duration = |key, bounds| section.entry(key).and_then(|entry| value::duration(&entry, bounds));
-    Settings {
+    let settings = Settings {
         window: duration("window", &WINDOW).unwrap_or(base.window),
         timeout: duration("timeout", &TIMEOUT).unwrap_or(base.timeout),
         min_interval: duration("min_interval", &MIN_INTERVAL).unwrap_or(base.min_interval),
@@ -174,6 +174,11 @@ fn settings(section: &Section<'_>, base: &Settings) -> Settings {
             .entry("collectors")
             .and_then(|entry| value::collectors(&entry))
             .unwrap_or_else(|| base.collectors.clone()),
+    };
+    if settings == **base {
+        base.clone()
+    } else {
+        Arc::new(settings)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the ledger has counted of an instance: numbers that only rise.
 
+use std::ops::Deref;
+
 use crate::journal::{Kind, StatusMessage};
 
 /// Everything counted of an instance's statuses (spec section 5).
@@ -66,7 +68,8 @@ impl<K: Copy + Ord> Counts<K> {
         self.0.iter().copied()
     }
 
-    pub(super) fn add(&mut self, labels: K) {
+    /// Counts these labels once more.
+    pub(crate) fn add(&mut self, labels: K) {
         match self.position(labels) {
             Ok(index) => self.0[index].1 = self.0[index].1.saturating_add(1),
             Err(index) => self.0.insert(index, (labels, 1)),
@@ -84,9 +87,13 @@ impl<K> Default for Counts<K> {
     }
 }
 
-/// Observations by size. The bounds of the buckets are the metric's, and not kept with each histogram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Histogram<const BUCKETS: usize> {
+/// Observations by size. As long as nothing was observed it takes no space.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Histogram<const BUCKETS: usize>(Option<Box<Observations<BUCKETS>>>);
+
+/// What a histogram has observed. The bounds of the buckets are the metric's, and not kept with each histogram.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observations<const BUCKETS: usize> {
     /// Observations within each bucket's bound and above the one before.
     pub buckets: [u64; BUCKETS],
     /// Observations above the last bound.
@@ -96,27 +103,41 @@ pub struct Histogram<const BUCKETS: usize> {
 }
 
 impl<const BUCKETS: usize> Histogram<BUCKETS> {
+    pub(super) fn observe(&mut self, bounds: &[u64; BUCKETS], value: u64) {
+        let observations = self.0.get_or_insert_with(|| Box::new(Observations::NONE));
+        let index = bounds.partition_point(|bound| *bound < value);
+        let bucket = observations.buckets.get_mut(index).unwrap_or(&mut observations.beyond);
+        *bucket = bucket.saturating_add(1);
+        observations.sum = observations.sum.saturating_add(value);
+    }
+}
+
+impl<const BUCKETS: usize> From<Observations<BUCKETS>> for Histogram<BUCKETS> {
+    fn from(observations: Observations<BUCKETS>) -> Self {
+        Self((observations != Observations::NONE).then(|| Box::new(observations)))
+    }
+}
+
+impl<const BUCKETS: usize> Deref for Histogram<BUCKETS> {
+    type Target = Observations<BUCKETS>;
+
+    fn deref(&self) -> &Observations<BUCKETS> {
+        self.0.as_deref().unwrap_or(const { &Observations::NONE })
+    }
+}
+
+impl<const BUCKETS: usize> Observations<BUCKETS> {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        buckets: [0; BUCKETS],
+        beyond: 0,
+        sum: 0,
+    };
+
     /// Number of all observations.
     pub fn count(&self) -> u64 {
         self.buckets
             .iter()
             .fold(self.beyond, |count, within| count.saturating_add(*within))
-    }
-
-    pub(super) fn observe(&mut self, bounds: &[u64; BUCKETS], value: u64) {
-        let index = bounds.partition_point(|bound| *bound < value);
-        let bucket = self.buckets.get_mut(index).unwrap_or(&mut self.beyond);
-        *bucket = bucket.saturating_add(1);
-        self.sum = self.sum.saturating_add(value);
-    }
-}
-
-impl<const BUCKETS: usize> Default for Histogram<BUCKETS> {
-    fn default() -> Self {
-        Self {
-            buckets: [0; BUCKETS],
-            beyond: 0,
-            sum: 0,
-        }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::journal::{Audience, Kind, SendByApi, StatusId, StatusMessage, TypeMessage};
 use crate::ledger::Summary;
 use crate::ledger::entry::{Entry, States};
-use crate::ledger::totals::{Counts, Histogram, Totals};
+use crate::ledger::totals::{Counts, Histogram, Observations, Totals};
 
 /// An entry without its identity, which is the row's key: earliest time, hour of the last sighting, labels, states.
 pub(super) type EntryRow = [u8; 16];
@@ -159,13 +159,13 @@ impl Reader<'_> {
     }
 
     fn histogram<const N: usize>(&mut self) -> Option<Histogram<N>> {
-        let mut histogram = Histogram::default();
-        for number in &mut histogram.buckets {
+        let mut observations = Observations::NONE;
+        for number in &mut observations.buckets {
             *number = self.number()?;
         }
-        histogram.beyond = self.number()?;
-        histogram.sum = self.number()?;
-        Some(histogram)
+        observations.beyond = self.number()?;
+        observations.sum = self.number()?;
+        Some(observations.into())
     }
 
     fn counts<K: Copy + Ord>(&mut self, labels: impl Fn(&mut Self) -> Option<K>) -> Option<Counts<K>> {

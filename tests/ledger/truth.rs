@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use greenapi_exporter::journal::{Audience, Journal, Kind, Record, SendByApi, StatusId, StatusMessage, TypeMessage};
 use greenapi_exporter::ledger::entry::Entry;
-use greenapi_exporter::ledger::totals::{Counts, DELAY_SECONDS, DELAYED, Histogram, PARTICIPANTS, Totals};
+use greenapi_exporter::ledger::totals::{
+    Counts, DELAY_SECONDS, DELAYED, Histogram, Observations, PARTICIPANTS, Totals,
+};
 use greenapi_exporter::ledger::{Changes, Ledger, Summary};
 use proptest::prelude::*;
 
@@ -273,9 +275,10 @@ fn histogram<const N: usize>(bounds: &[u64; N], values: &[u64]) -> Histogram<N> 
     for index in (1..N).rev() {
         buckets[index] -= buckets[index - 1];
     }
-    Histogram {
+    let observations = Observations {
         buckets,
         beyond: values.iter().filter(|value| **value > bounds[N - 1]).count() as u64,
         sum: values.iter().fold(0, |sum: u64, value| sum.saturating_add(*value)),
-    }
+    };
+    observations.into()
 }
