@@ -195,15 +195,21 @@ impl Ledger {
             self.entries.retain(|entry| !forgotten(entry));
             self.entries.shrink_to_fit();
         }
-        let mut new = Vec::new();
-        for entry in changes.entries {
-            match self.entries.binary_search_by_key(&entry.id(), Entry::id) {
-                Ok(index) => self.entries[index] = entry,
-                Err(_) => new.push(entry),
-            }
-        }
-        if !new.is_empty() {
-            // A fleet has a million entries: room for twice as many would be its greatest cost.
+        let mut new = changes.entries;
+        new.retain(
+            |entry| match self.entries.binary_search_by_key(&entry.id(), Entry::id) {
+                Ok(index) => {
+                    self.entries[index] = *entry;
+                    false
+                }
+                Err(_) => true,
+            },
+        );
+        // A fleet has a million entries: room for twice as many would be its greatest cost.
+        if self.entries.is_empty() {
+            new.shrink_to_fit();
+            self.entries = new;
+        } else if !new.is_empty() {
             self.entries.reserve_exact(new.len());
             self.entries.append(&mut new);
             self.entries.sort_by_key(Entry::id);
