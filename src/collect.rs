@@ -7,6 +7,7 @@ mod reading;
 mod statistic;
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,20 +21,50 @@ use crate::clock::Clock;
 use crate::collector::{Collected, Collector, Contacts, Run, Setting, StateInstance};
 use crate::config;
 use crate::fetch::FetchResult;
-use crate::flight::{Flight, Landing};
+use crate::flight::{Departure, Flight, Landing};
 use crate::green_api::failure::Failure;
 use crate::green_api::{Client, answers};
 use crate::journal::{StatusMessage, TypeMessage};
 use crate::snapshot::{self, Fetched};
 
-use self::outgoing::{Due, Outgoing};
+use self::outgoing::Outgoing;
 use self::statistic::Statistic;
 
 /// Starts every request of `targets` that is due. Those of a scrape with this `deadline` may be repeated if it leaves room.
 pub fn start<'a>(targets: impl IntoIterator<Item = &'a Arc<Target>>, deadline: Instant) {
-    let due: Vec<_> = targets.into_iter().filter_map(Target::start).collect();
-    tokio::spawn(outgoing::fetch_in_turn(due, deadline));
+    let due = targets.into_iter().map(Target::depart).collect();
+    tokio::spawn(take_turns(due, deadline));
 }
+
+/// Makes the requests that are due, target by target.
+///
+/// One task waits for the turn of each: a fleet's tasks would take more room than all that is known of it.
+async fn take_turns(due: Vec<Due>, deadline: Instant) {
+    for Due {
+        target,
+        journal,
+        others,
+    } in due
+    {
+        if let Some(departure) = journal {
+            let (permit, start) = (target.api.permit().await, departure.start);
+            tokio::spawn(departure.fly(move |previous| outgoing::fetch(target, permit, previous, start, deadline)));
+        }
+        for fetching in others {
+            tokio::spawn(fetching);
+        }
+    }
+}
+
+/// The fetches of a target that are due.
+struct Due {
+    target: Arc<Target>,
+    journal: Option<Departure<Attempt<Outgoing>>>,
+    /// Each waits for a turn of its own once it is spawned.
+    others: Vec<Fetching>,
+}
+
+type Fetching = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What all instances' requests have in common.
 #[derive(Debug)]
@@ -160,47 +191,42 @@ impl Target {
         self.config.account.id
     }
 
-    /// Starts every request that is due but that for the journal, which is returned if it is due.
-    fn start(self: &Arc<Self>) -> Option<Due> {
-        if let Some(flight) = &self.incoming {
-            let target = self.clone();
-            flight.start_if_due(move |previous| incoming::fetch(target, previous));
-        }
-        self.start_call(self.state.as_ref(), "getStateInstance", Duration::ZERO, answers::state);
-        self.start_call(
-            self.settings.as_ref(),
-            "getSettings",
-            SETTINGS_INTERVAL,
-            answers::settings,
-        );
-        self.start_call(
-            self.contacts.as_ref(),
-            "getContacts",
-            CONTACTS_INTERVAL,
-            answers::contacts,
-        );
-        self.start_call(self.queue.as_ref(), "getMessagesCount", Duration::ZERO, answers::queue);
-        let departure = self.outgoing.depart_if_due();
-        if departure.is_none() {
+    /// The fetches that are due; all of them are under way from now on.
+    fn depart(self: &Arc<Self>) -> Due {
+        let journal = self.outgoing.depart_if_due();
+        if journal.is_none() {
             debug!(instance = %self.account().name, "no request is due: served the latest result again");
         }
-        departure.map(|departure| Due {
+        let mut others = Vec::new();
+        if let Some(departure) = self.incoming.as_ref().and_then(Flight::depart_if_due) {
+            let (target, start) = (self.clone(), departure.start);
+            let fetching = departure.fly(move |previous| incoming::fetch(target, previous, start));
+            others.push(Box::pin(fetching) as Fetching);
+        }
+        others.extend(self.depart_call(self.state.as_ref(), "getStateInstance", Duration::ZERO, answers::state));
+        let settings = self.settings.as_ref();
+        others.extend(self.depart_call(settings, "getSettings", SETTINGS_INTERVAL, answers::settings));
+        let contacts = self.contacts.as_ref();
+        others.extend(self.depart_call(contacts, "getContacts", CONTACTS_INTERVAL, answers::contacts));
+        others.extend(self.depart_call(self.queue.as_ref(), "getMessagesCount", Duration::ZERO, answers::queue));
+        Due {
             target: self.clone(),
-            departure,
-        })
+            journal,
+            others,
+        }
     }
 
-    fn start_call<T: Clone + Send + Sync + 'static>(
+    fn depart_call<T: Clone + Send + Sync + 'static>(
         self: &Arc<Self>,
         flight: Option<&Arc<OptionalFlight<T>>>,
         method: &'static str,
         interval: Duration,
         read: fn(&[u8]) -> Result<T, Failure>,
-    ) {
-        if let Some(flight) = flight {
-            let target = self.clone();
-            flight.start_if_due(move |previous| call::fetch(target, previous, method, interval, read));
-        }
+    ) -> Option<Fetching> {
+        let departure = flight?.depart_if_due()?;
+        let (target, start) = (self.clone(), departure.start);
+        let fetching = departure.fly(move |previous| call::fetch(target, previous, start, method, interval, read));
+        Some(Box::pin(fetching))
     }
 
     /// What is known once no request is under way, or at `deadline`; then what is still awaited is shown as failed.

@@ -15,11 +15,11 @@ use crate::green_api::failure::Failure;
 pub(super) async fn fetch<T>(
     target: Arc<Target>,
     previous: Attempt<Option<Run<T>>>,
+    start: Instant,
     method: &'static str,
     interval: Duration,
     read: fn(&[u8]) -> Result<T, Failure>,
 ) -> Landing<Attempt<Option<Run<T>>>> {
-    let start = Instant::now();
     let (asked, outcome) = call(&target, method, "", read).await;
     let failure = outcome.as_ref().err().cloned();
     let run = Run {

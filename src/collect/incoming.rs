@@ -19,8 +19,8 @@ type ByType = BTreeMap<TypeMessage, u64>;
 pub(super) async fn fetch(
     target: Arc<Target>,
     previous: Attempt<Option<Run<ByType>>>,
+    start: Instant,
 ) -> Landing<Attempt<Option<Run<ByType>>>> {
-    let start = Instant::now();
     let permit = target.api.permit().await;
     let asked = Instant::now();
     let outcome = read(&target, JournalMethod::Incoming, &target.api.incoming_books, |_| ()).await;

@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 use super::reading::{Reading, read};
 use super::{Attempt, SPACING, Target};
 use crate::fetch::FetchResult;
-use crate::flight::{Departure, Landing};
+use crate::flight::Landing;
 use crate::green_api::JournalMethod;
 use crate::green_api::failure::Failure;
 use crate::journal::Tally;
@@ -40,25 +40,8 @@ impl Outgoing {
 /// What one request answered, and the ids in it if they are kept.
 type Answer = (Reading, Option<Arc<[Box<str>]>>);
 
-/// Reads the journals that are due, each once its turn has come.
-///
-/// One task waits for all: a fleet's tasks would take more room than all that is known of it.
-pub(super) async fn fetch_in_turn(due: Vec<Due>, deadline: Instant) {
-    for Due { target, departure } in due {
-        let permit = target.api.permit().await;
-        let start = departure.start;
-        tokio::spawn(departure.fly(move |previous| fetch(target, permit, previous, start, deadline)));
-    }
-}
-
-/// A journal that is to be read.
-pub(super) struct Due {
-    pub(super) target: Arc<Target>,
-    pub(super) departure: Departure<Attempt<Outgoing>>,
-}
-
 /// Reads the journal. After a passing fault it asks once more, if that leaves room before `deadline`.
-async fn fetch(
+pub(super) async fn fetch(
     target: Arc<Target>,
     permit: Option<OwnedSemaphorePermit>,
     previous: Attempt<Outgoing>,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use greenapi_exporter::simulator::{Behaviour, Method};
 use greenapi_exporter::web::{self, WebConfig};
@@ -248,4 +248,47 @@ async fn over_http2_more_requests_are_made_at_once_than_a_connection_carries() {
     let mut once = binary(&["once", "--config.file", config.path.to_str().unwrap()]);
     let finished = run(once.env("SSL_CERT_FILE", path("ca.pem"))).await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn instances_take_turns_the_journal_of_each_before_what_else_is_asked_of_it() {
+    const INSTANCES: u64 = 5;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let listener = web::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let api_url = format!("http://{}", listener.local_addr().unwrap());
+    let api = {
+        let asked = asked.clone();
+        move |request: hyper::Request<_>| {
+            asked.lock().unwrap().push(request.uri().path().to_owned());
+            async { Response::new(web::full("[]")) }
+        }
+    };
+    tokio::spawn(web::serve(vec![listener], api, std::future::pending()));
+
+    let mut yaml = format!(
+        "max_concurrent_requests: 1\ndefaults: {{api_url: '{api_url}', collectors: [outgoing, queue]}}\ninstances:\n"
+    );
+    for index in 0..INSTANCES {
+        writeln!(yaml, "  - {{id_instance: {}, api_token: a}}", id(index)).unwrap();
+    }
+    let config = TempFile::new("exporter.yml", &yaml);
+    run(&mut binary(&["once", "--config.file", config.path.to_str().unwrap()])).await;
+    let asked = asked.lock().unwrap();
+    let place = |index, method: &str| {
+        let path = format!("/waInstance{}/{method}/a", id(index));
+        asked.iter().position(|other| *other == path).expect(&path)
+    };
+    for index in 0..INSTANCES {
+        assert!(
+            place(index, "getOutgoingStatuses") < place(index, "getMessagesCount"),
+            "{asked:?}"
+        );
+        // Nobody's requests wait until all journals have been read, or the other way around.
+        if index + 2 < INSTANCES {
+            assert!(
+                place(index, "getMessagesCount") < place(index + 2, "getOutgoingStatuses"),
+                "{asked:?}"
+            );
+        }
+    }
 }
