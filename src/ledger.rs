@@ -196,15 +196,13 @@ impl Ledger {
             self.entries.shrink_to_fit();
         }
         let mut new = changes.entries;
-        new.retain(
-            |entry| match self.entries.binary_search_by_key(&entry.id(), Entry::id) {
-                Ok(index) => {
-                    self.entries[index] = *entry;
-                    false
-                }
-                Err(_) => true,
-            },
-        );
+        new.retain(|entry| {
+            let known = self.entries.binary_search_by_key(&entry.id(), Entry::id);
+            if let Ok(index) = known {
+                self.entries[index] = *entry;
+            }
+            known.is_err()
+        });
         // A fleet has a million entries: room for twice as many would be its greatest cost.
         if self.entries.is_empty() {
             new.shrink_to_fit();
