@@ -111,7 +111,7 @@ impl<T> Flight<T> {
     }
 }
 
-/// A fetch that is under way, though perhaps not yet begun. Dropped, it has ended without landing.
+/// A fetch that is under way, also while it waits for its turn. Dropped, it has ended without landing.
 #[derive(Debug)]
 pub struct Departure<T> {
     under_way: UnderWay<T>,
