@@ -47,8 +47,10 @@ async fn take_turns(due: Vec<Due>, deadline: Instant) {
     } in due
     {
         if let Some(departure) = journal {
-            let (permit, start) = (target.api.permit().await, departure.start);
-            tokio::spawn(departure.fly(move |previous| outgoing::fetch(target, permit, previous, start, deadline)));
+            let permit = target.api.permit().await;
+            tokio::spawn(
+                departure.fly(move |previous, start| outgoing::fetch(target, permit, previous, start, deadline)),
+            );
         }
         for fetching in others {
             tokio::spawn(fetching);
@@ -199,8 +201,8 @@ impl Target {
         }
         let mut others = Vec::new();
         if let Some(departure) = self.incoming.as_ref().and_then(Flight::depart_if_due) {
-            let (target, start) = (self.clone(), departure.start);
-            let fetching = departure.fly(move |previous| incoming::fetch(target, previous, start));
+            let target = self.clone();
+            let fetching = departure.fly(move |previous, start| incoming::fetch(target, previous, start));
             others.push(Box::pin(fetching) as Fetching);
         }
         others.extend(self.depart_call(self.state.as_ref(), "getStateInstance", Duration::ZERO, answers::state));
@@ -224,8 +226,9 @@ impl Target {
         read: fn(&[u8]) -> Result<T, Failure>,
     ) -> Option<Fetching> {
         let departure = flight?.depart_if_due()?;
-        let (target, start) = (self.clone(), departure.start);
-        let fetching = departure.fly(move |previous| call::fetch(target, previous, start, method, interval, read));
+        let target = self.clone();
+        let fetching =
+            departure.fly(move |previous, start| call::fetch(target, previous, start, method, interval, read));
         Some(Box::pin(fetching))
     }
 

@@ -53,7 +53,9 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         F: Future<Output = Landing<T>> + Send + 'static,
     {
         let departure = self.depart_if_due();
-        departure.map(|departure| tokio::spawn(departure.fly(fetch))).is_some()
+        departure
+            .map(|departure| tokio::spawn(departure.fly(|latest, _| fetch(latest))))
+            .is_some()
     }
 
     /// The next fetch, for the one who makes it, if it is due; it is under way from now on.
@@ -115,15 +117,14 @@ impl<T> Flight<T> {
 #[derive(Debug)]
 pub struct Departure<T> {
     under_way: UnderWay<T>,
-    /// When it started.
-    pub start: Instant,
+    start: Instant,
     latest: T,
 }
 
 impl<T> Departure<T> {
-    /// Fetches, given the latest value, and lands.
-    pub async fn fly<F: Future<Output = Landing<T>>>(self, fetch: impl FnOnce(T) -> F) {
-        let landing = fetch(self.latest).await;
+    /// Fetches, given the latest value and when the fetch started, from which it counts until the next; then lands.
+    pub async fn fly<F: Future<Output = Landing<T>>>(self, fetch: impl FnOnce(T, Instant) -> F) {
+        let landing = fetch(self.latest, self.start).await;
         let mut state = self.under_way.flight.state();
         state.latest = landing.value;
         state.due = Some(self.start + landing.fresh_for);
