@@ -71,7 +71,7 @@ impl Client {
         id: InstanceId,
         credentials: &Credentials,
         minutes: u64,
-        mut on_record: impl FnMut(&str, Record),
+        mut on_record: impl FnMut(&[u8], Record),
     ) -> Result<u64, Failure> {
         let method = match method {
             JournalMethod::Outgoing => "getOutgoingStatuses",

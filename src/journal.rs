@@ -120,8 +120,8 @@ pub struct StatusId(u128);
 
 impl StatusId {
     /// The identity of the status with this `idMessage`.
-    pub fn of(id_message: &str) -> Self {
-        Self(SipHasher13::new().hash(id_message.as_bytes()).as_u128())
+    pub fn of(id_message: impl AsRef<[u8]>) -> Self {
+        Self(SipHasher13::new().hash(id_message.as_ref()).as_u128())
     }
 }
 

@@ -107,7 +107,7 @@ async fn answer(target: &Target, keep_ids: bool) -> Result<Answer, Failure> {
     let mut ids = keep_ids.then(Vec::new);
     let reading = read(target, JournalMethod::Outgoing, &target.api.books, |id| {
         if let Some(ids) = &mut ids {
-            ids.push(Box::from(id));
+            ids.push(String::from_utf8_lossy(id).into());
         }
     });
     let reading = reading.await?;

@@ -30,7 +30,7 @@ pub(super) async fn read(
     target: &Target,
     method: JournalMethod,
     books: &Books,
-    mut on_id: impl FnMut(&str),
+    mut on_id: impl FnMut(&[u8]),
 ) -> Result<Reading, Failure> {
     let (config, window) = (&target.config, target.config.settings.window);
     let now = target.api.clock.now();

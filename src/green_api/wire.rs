@@ -20,8 +20,10 @@ use std::time::Duration;
 
 use crate::journal::{Record, SendByApi, StatusId, StatusMessage, TypeMessage};
 
+use keys::KnownKeys;
 use strings::{after_spaces, closing_quote, dense_strings, ends_escaping, short_plain, unescaped};
 
+mod keys;
 mod strings;
 
 /// The fold of a journal: takes its bytes as they come, cut anywhere, and gives its statuses.
@@ -34,6 +36,7 @@ pub struct Fold {
     open: Vec<Container>,
     /// The beginning of a captured token that was cut: what it lacks is in the next chunk.
     scratch: Vec<u8>,
+    known_keys: KnownKeys,
     draft: Draft,
     malformed: u64,
     /// How many bytes came before this chunk, or before the one that was refused.
@@ -51,10 +54,10 @@ pub struct InvalidJson {
 }
 
 impl Fold {
-    /// Takes the next bytes. `on_record` gets each status that is complete with them: its `idMessage`, and what is counted.
+    /// Takes the next bytes. `on_record` gets each status that is complete with them: its `idMessage`, in UTF-8, and what is counted.
     ///
     /// Once it has failed, it fails for ever.
-    pub fn feed(&mut self, chunk: &[u8], on_record: &mut impl FnMut(&str, Record)) -> Result<(), InvalidJson> {
+    pub fn feed(&mut self, chunk: &[u8], on_record: &mut impl FnMut(&[u8], Record)) -> Result<(), InvalidJson> {
         if matches!(self.state, State::Invalid) {
             return Err(InvalidJson { offset: self.offset });
         }
@@ -80,7 +83,7 @@ impl Fold {
     }
 
     /// Takes some of the bytes: as many as are easily taken at once, so that the state is seldom looked at.
-    fn step<'a>(&mut self, bytes: &'a [u8], on_record: &mut impl FnMut(&str, Record)) -> Step<'a> {
+    fn step<'a>(&mut self, bytes: &'a [u8], on_record: &mut impl FnMut(&[u8], Record)) -> Step<'a> {
         match self.state {
             State::Text { escaped } => return self.text(escaped, bytes),
             State::Number(number) => return self.number(number, bytes),
@@ -110,8 +113,8 @@ impl Fold {
 
     /// Goes over the members of an object from a key on, as long as they are plain, and into the one that isn't.
     fn members<'a>(&mut self, object: Role, mut bytes: &'a [u8]) -> Step<'a> {
-        while let Some((key, value)) = plain_key(bytes) {
-            self.role = object.of_member(key);
+        while let Some((role, value)) = self.plain_key(bytes) {
+            self.role = object.of_member(role);
             let Some(rest) = self.plain_value(value) else {
                 return self.value(value);
             };
@@ -153,6 +156,22 @@ impl Fold {
         self.value(bytes)
     }
 
+    /// Goes over a key that is whole and plain, and to its value: what this is in a status, and the bytes from it on.
+    #[inline]
+    fn plain_key<'a>(&mut self, bytes: &'a [u8]) -> Option<(Role, &'a [u8])> {
+        let text = after(b'"', bytes)?;
+        self.known_keys.find(text).or_else(|| self.new_key(text))
+    }
+
+    #[inline(never)]
+    fn new_key<'a>(&mut self, text: &'a [u8]) -> Option<(Role, &'a [u8])> {
+        let key = short_plain(text)?;
+        let value = trim_space(after(b':', &text[key.len() + 1..])?);
+        let role = Role::in_status(key);
+        self.known_keys.learn(text, value, role);
+        Some((role, value))
+    }
+
     /// Goes over the value of a member that is whole and spelled as most are; `None` where it isn't, and nothing is lost.
     fn plain_value<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
         let (&first, after) = bytes.split_first()?;
@@ -165,12 +184,13 @@ impl Fold {
             }
             b'"' => Some(&after[closing_quote(false, after)? + 1..]),
             b'1'..=b'9' => {
-                let (integer, rest) = short_integer(bytes)?;
+                let (integer, rest) = short_number(bytes)?;
                 if self.role == Role::Timestamp {
                     self.draft.timestamp = in_range(integer);
                 }
                 Some(rest)
             }
+            b'[' if self.open.len() < DEEPEST => after.strip_prefix(b"]"),
             b't' => after.strip_prefix(b"rue"),
             b'f' => after.strip_prefix(b"alse"),
             b'n' => after.strip_prefix(b"ull"),
@@ -224,7 +244,7 @@ impl Fold {
     }
 
     /// Ends the innermost container, and with it perhaps a status.
-    fn close(&mut self, on_record: &mut impl FnMut(&str, Record)) {
+    fn close(&mut self, on_record: &mut impl FnMut(&[u8], Record)) {
         if let Some(Container::Object(Role::Element)) = self.open.pop() {
             match self.draft.record() {
                 Some(record) => on_record(&self.draft.id_message, record),
@@ -319,7 +339,7 @@ impl Fold {
         let after = &bytes[1..];
         if self.role == Role::Key {
             self.role = match (self.open.last(), text) {
-                (Some(Container::Object(role)), Some(key)) => role.of_member(key),
+                (Some(Container::Object(role)), Some(key)) => role.of_member(Role::in_status(key)),
                 _ => Role::Skipped,
             };
             self.state = State::Colon;
@@ -440,17 +460,25 @@ impl Role {
         }
     }
 
-    /// What a member of an object is, by its key. `None` if that isn't a JSON string.
-    fn of_member(self, key: &[u8]) -> Self {
-        match (self, key) {
-            (Self::Element, b"idMessage") => Self::IdMessage,
-            (Self::Element, b"timestamp") => Self::Timestamp,
-            (Self::Element, b"statusMessage") => Self::StatusMessage,
-            (Self::Element, b"typeMessage") => Self::TypeMessage,
-            (Self::Element, b"sendByApi") => Self::SendByApi,
-            (Self::Element, b"participants") => Self::Participants,
-            (Self::Element, b"extendedTextMessage") => Self::ExtendedText,
-            (Self::ExtendedText, b"participants") => Self::TextParticipants,
+    /// What a member of a status is, by its key.
+    fn in_status(key: &[u8]) -> Self {
+        match key {
+            b"idMessage" => Self::IdMessage,
+            b"timestamp" => Self::Timestamp,
+            b"statusMessage" => Self::StatusMessage,
+            b"typeMessage" => Self::TypeMessage,
+            b"sendByApi" => Self::SendByApi,
+            b"participants" => Self::Participants,
+            b"extendedTextMessage" => Self::ExtendedText,
+            _ => Self::Skipped,
+        }
+    }
+
+    /// What a member of an object is, by what it would be in a status.
+    fn of_member(self, in_status: Self) -> Self {
+        match (self, in_status) {
+            (Self::Element, role) => role,
+            (Self::ExtendedText, Self::Participants) => Self::TextParticipants,
             _ => Self::Skipped,
         }
     }
@@ -468,7 +496,7 @@ impl Role {
 #[derive(Debug, Default)]
 struct Draft {
     /// Empty unless there is one.
-    id_message: String,
+    id_message: Vec<u8>,
     /// `None` unless it is usable.
     timestamp: Option<u64>,
     status_message: Option<StatusMessage>,
@@ -520,7 +548,7 @@ impl Draft {
     /// Takes a text that was captured, which always is one.
     fn captured(&mut self, role: Role, text: &[u8]) {
         match role {
-            Role::IdMessage => self.id_message.push_str(std::str::from_utf8(text).unwrap_or_default()),
+            Role::IdMessage => self.id_message.extend_from_slice(text),
             Role::Timestamp => self.timestamp = timestamp_of_digits(text),
             Role::StatusMessage => self.status_message = Some(StatusMessage::parse(text)),
             Role::TypeMessage => self.type_message = Some(TypeMessage::parse(text)),
@@ -587,26 +615,31 @@ fn after(byte: u8, bytes: &[u8]) -> Option<&[u8]> {
     (first <= b' ').then(|| trim_space(bytes).strip_prefix(&[byte]))?
 }
 
-/// A key that is whole and plain, and what comes after its colon.
-#[inline]
-fn plain_key(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let text = after(b'"', bytes)?;
-    let key = short_plain(text)?;
-    let value = after(b':', &text[key.len() + 1..])?;
-    Some((key, trim_space(value)))
-}
-
-/// A number that ends soon and has only digits, and what comes after it.
-fn short_integer(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut integer = 0;
-    for (length, byte) in bytes.iter().take(LONGEST_INTEGER + 1).enumerate() {
-        match byte {
-            b'0'..=b'9' => integer = 10 * integer + u64::from(byte - b'0'),
-            b'.' | b'e' | b'E' => return None,
-            _ => return Some((integer, &bytes[length..])),
+/// The integer part of a number that begins with a digit other than 0, has no exponent and ends soon, and what comes after it.
+fn short_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (integer, mut rest) = digits(bytes);
+    if let [b'.', fraction @ ..] = rest {
+        rest = digits(fraction).1;
+        if rest.len() == fraction.len() {
+            return None;
         }
     }
-    None
+    // It may go on in the next chunk, or for longer.
+    (!matches!(rest, [] | [b'0'..=b'9' | b'e' | b'E', ..])).then_some((integer, rest))
+}
+
+/// The number of some digits, and what comes after them.
+fn digits(bytes: &[u8]) -> (u64, &[u8]) {
+    let (mut number, mut rest) = (0, bytes);
+    for byte in bytes
+        .iter()
+        .take(LONGEST_INTEGER)
+        .take_while(|byte| byte.is_ascii_digit())
+    {
+        number = 10 * number + u64::from(byte - b'0');
+        rest = &rest[1..];
+    }
+    (number, rest)
 }
 
 fn timestamp_of_number(number: &str) -> Option<u64> {

@@ -20,7 +20,8 @@ pub(crate) fn fold<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Ans
     let mut answer = Answer::default();
     for chunk in chunks {
         fold.feed(chunk, &mut |id_message, record| {
-            answer.statuses.push((id_message.to_owned(), record));
+            let id_message = String::from_utf8(id_message.to_vec()).unwrap();
+            answer.statuses.push((id_message, record));
         })?;
     }
     answer.malformed = fold.finish()?;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use memchr::memchr2;
-use wide::i8x16;
+use wide::i8x32;
 
 /// Where the quote is that ends a string, if it is in these bytes of it; `escaped` tells whether the first of them is.
 ///
@@ -38,7 +38,7 @@ fn closing_quote_of_any(mut escaped: bool, bytes: &[u8]) -> Option<usize> {
             }
         }
         // Where there is one escape there are more, as a rule. They are looked for in many bytes at once, for as long as there are.
-        for wide in bytes[from..].as_chunks::<{ 4 * BLOCK }>().0 {
+        for wide in bytes[from..].as_chunks::<{ 2 * BLOCK }>().0 {
             let (quotes, backslashes) = marks(wide);
             let ends = quotes & !escaped_bytes(backslashes, &mut escaped);
             if ends != 0 {
@@ -50,7 +50,7 @@ fn closing_quote_of_any(mut escaped: bool, bytes: &[u8]) -> Option<usize> {
             }
         }
         let rest = &bytes[from..];
-        if rest.len() < 4 * BLOCK {
+        if rest.len() < 2 * BLOCK {
             let ends = |byte: u8| {
                 let ends = byte == b'"' && !escaped;
                 escaped = byte == b'\\' && !escaped;
@@ -64,34 +64,54 @@ fn closing_quote_of_any(mut escaped: bool, bytes: &[u8]) -> Option<usize> {
 /// Passes over strings of an array, from somewhere in the first of them, that are plain and have nothing but a comma between them.
 /// How many have ended, and where the one begins, behind its opening quote, that is next.
 ///
-/// It is for long lists of participants, whose ends would have to be looked for one after the other.
+/// It is for long lists of participants, whose ends would have to be looked for one after the other. No step waits for where the
+/// strings of the one before it end.
 pub(super) fn dense_strings(bytes: &[u8]) -> (u32, usize) {
-    let (mut strings, mut from) = (0, 0);
-    while let Some(wide) = bytes[from..].first_chunk::<{ 4 * BLOCK }>() {
-        let (quotes, backslashes) = marks(wide);
-        let commas = mask(wide, |block| block.equal(b',').to_bitmask());
+    let (mut strings, mut next) = (0, 0);
+    let mut wides = bytes.as_chunks::<{ 2 * BLOCK }>().0.iter().map(Separators::new);
+    let Some(mut here) = wides.next() else {
+        return (strings, next);
+    };
+    let (mut from, mut begun) = (0, 0);
+    loop {
+        let there = wides.next();
+        let (quotes_there, commas_there) = there.as_ref().map_or((0, 0), |there| (there.quotes, there.commas));
         // A string ends where the quotes around a comma begin, and the next one begins where they end.
-        let ends = quotes & (commas >> 1) & (quotes >> 2);
-        let beginnings = ends << 2;
-        let Some(last) = ends.checked_ilog2() else { break };
-        let until_next = u64::MAX >> (61 - last);
+        let comma_follows = here.commas >> 1 | commas_there << 63;
+        let quote_follows = here.quotes >> 2 | quotes_there << 62;
+        let mut ends = here.quotes & comma_follows & quote_follows;
+        let beginnings = ends << 2 | begun;
         // There may be no other quote, and none that does both: that one is around a string that is a comma.
-        if quotes & until_next != ends | beginnings || ends & beginnings != 0 || backslashes & until_next != 0 {
-            break;
+        let others = (here.quotes ^ (ends | beginnings)) | (ends & beginnings) | here.backslashes;
+        if others != 0 {
+            ends &= (others ^ (others - 1)) >> 3;
         }
         strings += ends.count_ones();
-        from += last as usize + 3;
+        if let Some(last) = ends.checked_ilog2() {
+            next = from + last as usize + 3;
+        }
+        let (0, Some(there)) = (others, there) else {
+            return (strings, next);
+        };
+        begun = ends >> 62;
+        from += 2 * BLOCK;
+        here = there;
     }
-    (strings, from)
+}
+
+/// Where bytes differ, a bit for each.
+#[inline]
+pub(super) fn differences(bytes: &[u8; BLOCK], others: &[u8; BLOCK]) -> u32 {
+    !Block::new(*bytes).0.simd_eq(Block::new(*others).0).to_bitmask()
 }
 
 /// What comes after some spaces.
 pub(super) fn after_spaces(mut bytes: &[u8]) -> &[u8] {
-    while let Some((block, rest)) = bytes.split_first_chunk() {
-        let others = !Block::new(*block).equal(b' ').to_bitmask();
-        let spaces = others.trailing_zeros() as usize;
-        if spaces < BLOCK {
-            return &bytes[spaces..];
+    const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
+    while let Some((first, rest)) = bytes.split_first_chunk() {
+        let others = u64::from_le_bytes(*first) ^ SPACES;
+        if others != 0 {
+            return &bytes[others.trailing_zeros() as usize / 8..];
         }
         bytes = rest;
     }
@@ -99,20 +119,38 @@ pub(super) fn after_spaces(mut bytes: &[u8]) -> &[u8] {
 }
 
 /// Where quotes and backslashes are in some bytes, a bit for each byte.
-fn marks(wide: &[u8; 4 * BLOCK]) -> (u64, u64) {
+fn marks(wide: &[u8; 2 * BLOCK]) -> (u64, u64) {
     let quotes = mask(wide, |block| block.equal(b'"').to_bitmask());
     let backslashes = mask(wide, |block| block.equal(b'\\').to_bitmask());
     (quotes, backslashes)
 }
 
+/// What may be between the strings of an array, and what may be in them, in some bytes: a bit for each byte.
+struct Separators {
+    quotes: u64,
+    commas: u64,
+    backslashes: u64,
+}
+
+impl Separators {
+    fn new(wide: &[u8; 2 * BLOCK]) -> Self {
+        let (quotes, backslashes) = marks(wide);
+        Self {
+            quotes,
+            commas: mask(wide, |block| block.equal(b',').to_bitmask()),
+            backslashes,
+        }
+    }
+}
+
 /// What is found in each block of some bytes. Spelled out, since a loop would take longer than what it does.
 #[inline]
-fn mask(wide: &[u8; 4 * BLOCK], found: impl Fn(Block) -> u32) -> u64 {
-    let [first, second, third, fourth] = blocks(wide) else {
+fn mask(wide: &[u8; 2 * BLOCK], found: impl Fn(Block) -> u32) -> u64 {
+    let [first, second] = blocks(wide) else {
         return 0;
     };
-    let found = |block: &[u8; BLOCK], index| u64::from(found(Block::new(*block))) << (BLOCK * index);
-    found(first, 0) | found(second, 1) | found(third, 2) | found(fourth, 3)
+    let found = |block: &[u8; BLOCK]| u64::from(found(Block::new(*block)));
+    found(first) | found(second) << BLOCK
 }
 
 /// Which bytes are escaped, given where the backslashes are; `escaped` tells it of the first byte, and then of the byte after the last.
@@ -160,17 +198,17 @@ pub(super) fn unescaped(raw: &[u8]) -> Option<Cow<'_, str>> {
 
 /// Bytes that are looked at at once. What is found is told by a bit for each byte, the first byte's the lowest.
 #[derive(Clone, Copy)]
-struct Block(i8x16);
+struct Block(i8x32);
 
 impl Block {
     #[inline]
     fn new(bytes: [u8; BLOCK]) -> Self {
-        Self(i8x16::new(bytes.map(u8::cast_signed)))
+        Self(i8x32::new(bytes.map(u8::cast_signed)))
     }
 
     #[inline]
-    fn equal(self, byte: u8) -> i8x16 {
-        self.0.simd_eq(i8x16::splat(byte.cast_signed()))
+    fn equal(self, byte: u8) -> i8x32 {
+        self.0.simd_eq(i8x32::splat(byte.cast_signed()))
     }
 
     #[inline]
@@ -181,7 +219,7 @@ impl Block {
     /// What isn't plain ASCII or would end it. As signed numbers, bytes that aren't ASCII are less than a space, like control characters.
     #[inline]
     fn not_plain(self) -> u32 {
-        let unusual = self.0.simd_lt(i8x16::splat(b' '.cast_signed()));
+        let unusual = self.0.simd_lt(i8x32::splat(b' '.cast_signed()));
         (self.equal(b'"') | self.equal(b'\\') | unusual).to_bitmask()
     }
 }
@@ -191,7 +229,7 @@ fn blocks(bytes: &[u8]) -> &[[u8; BLOCK]] {
 }
 
 /// As many bytes as every machine can look at at once.
-const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 32;
 
 /// A string that ends within so many blocks is short.
-const SHORT: usize = 4;
+const SHORT: usize = 2;

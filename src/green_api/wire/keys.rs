@@ -1,0 +1,123 @@
+//! The keys of a journal: its statuses have the same ones, spelled alike, so that one that came before is told at once.
+
+use super::Role;
+use super::strings::{BLOCK, differences};
+
+/// Keys that came before.
+#[derive(Debug)]
+pub(super) struct KnownKeys {
+    keys: Vec<KnownKey>,
+    /// Which of them came last.
+    latest: u8,
+    /// Which of them is expected.
+    expected: u8,
+    /// Which of them a key may be, by its slot; the first, where there is none.
+    by_slot: [u8; SLOTS],
+}
+
+#[derive(Debug)]
+struct KnownKey {
+    /// The key from behind its opening quote on, and what comes until its value.
+    spelled: [u8; BLOCK],
+    /// A bit for each byte of that.
+    bits: u32,
+    length: u8,
+    /// What the value of such a member is in a status.
+    role: Role,
+    /// The key that came after it when it came last.
+    next: u8,
+}
+
+impl Default for KnownKeys {
+    fn default() -> Self {
+        Self {
+            keys: Vec::new(),
+            latest: 0,
+            expected: 0,
+            by_slot: [0; SLOTS],
+        }
+    }
+}
+
+impl KnownKeys {
+    /// The key that these bytes begin with, behind its opening quote, if it is known: what its value is in a status, and the bytes
+    /// from that value on.
+    ///
+    /// The one that is expected is tried first: then where its value begins is known without waiting for what the bytes are.
+    #[inline]
+    pub(super) fn find<'a>(&mut self, bytes: &'a [u8]) -> Option<(Role, &'a [u8])> {
+        let start = bytes.first_chunk()?;
+        let expected = self.keys.get(usize::from(self.expected))?;
+        let known = if expected.is_in(start) {
+            self.latest = self.expected;
+            expected
+        } else {
+            let at = self.by_slot[slot(start)];
+            if !self.keys.get(usize::from(at))?.is_in(start) {
+                return None;
+            }
+            self.follow(at);
+            self.keys.get(usize::from(at))?
+        };
+        self.expected = known.next;
+        Some((known.role, &bytes[usize::from(known.length)..]))
+    }
+
+    /// Keeps the key that these bytes begin with, behind its opening quote, if what comes until its value is short, too.
+    pub(super) fn learn(&mut self, bytes: &[u8], value: &[u8], role: Role) {
+        let Some(spelled) = bytes.first_chunk() else { return };
+        let Ok(length @ 1..=LONGEST) = u8::try_from(bytes.len() - value.len()) else {
+            return;
+        };
+        if self.keys.len() == MOST {
+            // It isn't much of a journal.
+            self.keys.clear();
+        }
+        let Ok(at) = u8::try_from(self.keys.len()) else { return };
+        self.keys.push(KnownKey {
+            spelled: *spelled,
+            bits: u32::MAX >> (LONGEST - length),
+            length,
+            role,
+            next: 0,
+        });
+        self.by_slot[slot(spelled)] = at;
+        self.follow(at);
+        self.expected = 0;
+    }
+
+    /// Keeps which key came after the latest.
+    fn follow(&mut self, at: u8) {
+        if let Some(latest) = self.keys.get_mut(usize::from(self.latest)) {
+            latest.next = at;
+        }
+        self.latest = at;
+    }
+}
+
+impl KnownKey {
+    #[inline]
+    fn is_in(&self, start: &[u8; BLOCK]) -> bool {
+        differences(start, &self.spelled) & self.bits == 0
+    }
+}
+
+/// Where a key is looked for: by a hash of its first letters, and nothing that comes after it.
+#[inline]
+fn slot(start: &[u8; BLOCK]) -> usize {
+    const EACH: u64 = u64::MAX / 0xff;
+    let letters = start.first_chunk().map_or(0, |letters| u64::from_le_bytes(*letters));
+    // The lowest bit that is set here is the highest of the first quote.
+    let others = letters ^ (EACH * u64::from(b'"'));
+    let quotes = others.wrapping_sub(EACH) & !others & (EACH << 7);
+    let key = letters & (quotes ^ quotes.wrapping_sub(1));
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SLOTS.ilog2())) as usize
+}
+
+/// The longest key that is kept, with what comes until its value. The longest that the API documents takes 21 bytes.
+const LONGEST: u8 = 32;
+
+/// How many are kept.
+const MOST: usize = 64;
+
+const SLOTS: usize = 256;
