@@ -20,7 +20,7 @@ const STATUSES: u64 = 100;
 
 fn journal(instance: u64, status_message: StatusMessage) -> Journal {
     let record = |index| Record {
-        id: StatusId::of(&format!("{instance} {index}")),
+        id: StatusId::of(format!("{instance} {index}")),
         timestamp: CREATED - 10 * index,
         participants: 20,
         status_message,

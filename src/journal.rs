@@ -149,6 +149,27 @@ pub struct Kind {
 }
 
 impl Kind {
+    /// How many there are.
+    pub(crate) const ALL: usize = TypeMessage::ALL.len() * SendByApi::ALL.len() * Audience::ALL.len();
+
+    /// Its number among all kinds.
+    pub(crate) fn number(self) -> usize {
+        let of_type = self.type_message as usize;
+        let of_origin = of_type * SendByApi::ALL.len() + self.send_by_api as usize;
+        of_origin * Audience::ALL.len() + self.audience as usize
+    }
+
+    /// The kind of this number, which must be one.
+    pub(crate) fn numbered(number: usize) -> Self {
+        let (of_origin, audience) = divided(number, Audience::ALL.len());
+        let (of_type, send_by_api) = divided(of_origin, SendByApi::ALL.len());
+        Self {
+            type_message: TypeMessage::ALL[of_type],
+            send_by_api: SendByApi::ALL[send_by_api],
+            audience: Audience::ALL[audience],
+        }
+    }
+
     /// The label values, in the order of the labels of `greenapi_outgoing_statuses_total`.
     pub fn texts(self) -> [&'static str; 3] {
         [
@@ -157,6 +178,10 @@ impl Kind {
             self.audience.as_str(),
         ]
     }
+}
+
+fn divided(number: usize, by: usize) -> (usize, usize) {
+    (number / by, number % by)
 }
 
 /// One status as one answer shows it.
@@ -249,20 +274,28 @@ impl Tally {
             counts: previous.counts.iter().map(|(labels, _)| (*labels, 0)).collect(),
             ..Self::default()
         };
-        // While they are searched they are in an order of their own, which is found sooner than that of their texts.
-        tally.counts.sort_unstable();
-        for record in records {
-            tally.add(record);
+        // Where each label set's count is: to search it for every record would take longer than all else.
+        let mut places = [NOWHERE; LABEL_SETS];
+        for (place, (labels, _)) in (0..).zip(&tally.counts) {
+            places[label_set(*labels)] = place;
         }
-        tally.counts.sort_unstable_by_key(|(labels, _)| texts(*labels));
+        for record in records {
+            tally.add(record, &mut places);
+        }
+        if tally.counts.len() > previous.counts.len() {
+            tally.counts.sort_unstable_by_key(|(labels, _)| texts(*labels));
+        }
         tally
     }
 
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, record: &Record, places: &mut [u16; LABEL_SETS]) {
         let labels = (record.status_message, record.kind());
-        match self.counts.binary_search_by_key(&labels, |(present, _)| *present) {
-            Ok(index) => self.counts[index].1 += 1,
-            Err(index) => self.counts.insert(index, (labels, 1)),
+        let place = &mut places[label_set(labels)];
+        if let Some((_, count)) = self.counts.get_mut(usize::from(*place)) {
+            *count += 1;
+        } else {
+            *place = self.counts.len().try_into().unwrap_or(NOWHERE);
+            self.counts.push((labels, 1));
         }
         self.newest = self.newest.max(Some(record.timestamp));
         if record.status_message == StatusMessage::Pending {
@@ -285,6 +318,16 @@ pub fn texts((status_message, kind): (StatusMessage, Kind)) -> [&'static str; 4]
     let [type_message, send_by_api, audience] = kind.texts();
     [status_message.as_str(), type_message, send_by_api, audience]
 }
+
+/// The number of a label set among all that there can be.
+fn label_set((status_message, kind): (StatusMessage, Kind)) -> usize {
+    status_message as usize * Kind::ALL + kind.number()
+}
+
+const LABEL_SETS: usize = StatusMessage::ALL.len() * Kind::ALL;
+
+/// The place of a count that there isn't.
+const NOWHERE: u16 = u16::MAX;
 
 /// The number of minutes to ask the API for to cover `window`: a part of a minute asks for a whole one.
 pub fn minutes(window: Duration) -> u64 {

@@ -51,7 +51,7 @@ impl Written {
         for (number, state) in (0..).zip([StatusMessage::Pending, StatusMessage::Sent, StatusMessage::Read]) {
             let now = CREATED + number * 60;
             let record = |index: u64| Record {
-                id: StatusId::of(&format!("status {index}")),
+                id: StatusId::of(format!("status {index}")),
                 timestamp: now,
                 participants: 7,
                 status_message: state,

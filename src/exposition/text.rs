@@ -25,7 +25,7 @@ pub(super) fn blocks(page: Page, dialect: Dialect) -> impl Iterator<Item = Vec<u
         .families()
         .iter()
         .flat_map(move |family| page.parts(family, INSTANCES).map(move |part| (family, part)));
-    let mut lines: Option<Lines> = None;
+    let mut lines = Lines::new(dialect);
     let mut end: Option<&[u8]> = (dialect != Dialect::Prometheus).then_some(b"# EOF\n");
     // A small page stays within its first block, which starts small: space that is not needed costs time, too.
     let mut capacity = 0;
@@ -37,16 +37,8 @@ pub(super) fn blocks(page: Page, dialect: Dialect) -> impl Iterator<Item = Vec<u
                 block.extend_from_slice(end.take().unwrap_or_default());
                 break;
             };
-            lines = lines.take().filter(|lines| lines.family.name == family.name);
-            part.samples(family, |sample| {
-                // Many families have no samples, and so no head.
-                let lines = lines.get_or_insert_with(|| {
-                    let lines = Lines::new(family, dialect);
-                    lines.head(&mut block);
-                    lines
-                });
-                lines.sample(sample, &mut block);
-            });
+            // Many families have no samples, and so no head.
+            part.samples(family, |sample| lines.sample(family, sample, &mut block));
         }
         (!block.is_empty()).then_some(block)
     })
@@ -58,94 +50,112 @@ const BLOCK: usize = 64 * 1024;
 /// So few instances that a block becomes little longer than it should.
 const INSTANCES: usize = 8;
 
-/// How the lines of one family are written. A probe's page has few lines of each, so whatever is not needed isn't made.
+/// How the lines of a family are written, one family after the other.
 struct Lines {
-    family: &'static Family,
     dialect: Dialect,
-    openings: Openings,
+    /// The family whose lines these are.
+    family: Option<&'static Family>,
+    /// What stands before each label's value, from the end of the value before it.
+    openings: Pieces,
     /// What stands after the last label's value, up to the number.
     closing: &'static str,
     /// The same with `le`, for each bucket of a histogram.
-    buckets: Vec<String>,
-    /// The names that are not the family's own.
-    suffixed: Suffixed,
+    buckets: Pieces,
     /// The labels of a sample, spelled once for all its lines.
     labels: Vec<u8>,
 }
 
 impl Lines {
-    fn new(family: &'static Family, dialect: Dialect) -> Self {
-        let label_names = family.all_labels();
-        let (before_le, closing) = if label_names.is_empty() {
-            ("{", " ")
-        } else {
-            ("\",", "\"} ")
-        };
-        let bucket = |bound: &str| [before_le, "le=\"", bound, "\"} "].concat();
-        let spelled = |bound: &f64| match dialect {
-            Dialect::Prometheus => spell(*bound),
-            // OpenMetrics compares bounds as texts and wants them to be those of numbers with a point.
-            Dialect::OpenMetrics { .. } => format!("{bound:?}"),
-        };
-        let mut suffixed = Suffixed::default();
-        let mut buckets = Vec::new();
-        if let MetricType::Histogram { bounds } = family.metric_type {
-            buckets.extend(bounds.iter().map(|bound| bucket(&spelled(bound))));
-            buckets.push(bucket("+Inf"));
-            suffixed.bucket = [family.name, "_bucket"].concat();
-            suffixed.sum = [family.name, "_sum"].concat();
-            suffixed.count = [family.name, "_count"].concat();
-        }
-        if dialect == (Dialect::OpenMetrics { created: true }) {
-            suffixed.created = [family.stem(), "_created"].concat();
-        }
+    fn new(dialect: Dialect) -> Self {
         Self {
-            family,
             dialect,
-            openings: Openings::new(&label_names),
-            closing,
-            buckets,
-            suffixed,
+            family: None,
+            openings: Pieces::default(),
+            closing: "",
+            buckets: Pieces::default(),
             labels: Vec::new(),
         }
     }
 
-    /// The lines that tell what the family is.
-    fn head(&self, block: &mut Vec<u8>) {
-        let (name, help) = match self.dialect {
-            Dialect::Prometheus => (self.family.name, self.family.help),
-            Dialect::OpenMetrics { .. } => (self.family.stem(), self.family.help),
-        };
-        let metric_type = self.family.metric_type.as_str();
-        for piece in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", metric_type, "\n"] {
-            block.extend_from_slice(piece.as_bytes());
+    /// The lines of one sample, after those that tell what the family is, if it is the family's first.
+    fn sample(&mut self, family: &'static Family, sample: Sample<'_>, block: &mut Vec<u8>) {
+        if self.family.is_none_or(|before| before.name != family.name) {
+            self.turn_to(family);
+            self.head(family, block);
         }
-    }
-
-    /// The lines of one sample.
-    fn sample(&mut self, sample: Sample<'_>, block: &mut Vec<u8>) {
         self.spell_labels(sample);
-        let mut line = |name: &str, closing: &str, number: Number| {
-            block.extend_from_slice(name.as_bytes());
+        let mut line = |names: [&str; 2], closing: &[u8], number: Number| {
+            for piece in names {
+                block.extend_from_slice(piece.as_bytes());
+            }
             block.extend_from_slice(&self.labels);
-            block.extend_from_slice(closing.as_bytes());
+            block.extend_from_slice(closing);
             push_number(number, block);
             block.push(b'\n');
         };
+        let closing = self.closing.as_bytes();
         match sample.value {
-            Value::Gauge(number) | Value::Counter { total: number, .. } => line(self.family.name, self.closing, number),
+            Value::Gauge(number) | Value::Counter { total: number, .. } => line([family.name, ""], closing, number),
             Value::Histogram { counts, sum, .. } => {
                 let mut cumulative = 0;
                 for (bucket, count) in self.buckets.iter().zip(counts) {
                     cumulative += count;
-                    line(&self.suffixed.bucket, bucket, cumulative.into());
+                    line([family.name, "_bucket"], bucket, cumulative.into());
                 }
-                line(&self.suffixed.sum, self.closing, sum);
-                line(&self.suffixed.count, self.closing, cumulative.into());
+                line([family.name, "_sum"], closing, sum);
+                line([family.name, "_count"], closing, cumulative.into());
             }
         }
         if let (Dialect::OpenMetrics { created: true }, Some(created)) = (self.dialect, sample.value.created()) {
-            line(&self.suffixed.created, self.closing, created.into());
+            line([family.stem(), "_created"], closing, created.into());
+        }
+    }
+
+    /// Writes the lines of this family from now on.
+    fn turn_to(&mut self, family: &'static Family) {
+        self.family = Some(family);
+        self.openings.clear();
+        let mut before = "{";
+        for name in family.all_labels() {
+            self.openings.push(&[before, name, "=\""]);
+            before = "\",";
+        }
+        let has_labels = before != "{";
+        self.closing = if has_labels { "\"} " } else { " " };
+        self.buckets.clear();
+        if let MetricType::Histogram { bounds } = family.metric_type {
+            let mut buffer = zmij::Buffer::new();
+            for bound in bounds {
+                let bound = match self.dialect {
+                    Dialect::Prometheus => spelled(*bound, &mut buffer),
+                    // OpenMetrics compares bounds as texts and wants them to be those of numbers with a point.
+                    Dialect::OpenMetrics { .. } => buffer.format(*bound),
+                };
+                self.buckets.push(&[before, "le=\"", bound, "\"} "]);
+            }
+            self.buckets.push(&[before, "le=\"+Inf\"} "]);
+        }
+    }
+
+    /// The lines that tell what the family is.
+    fn head(&self, family: &Family, block: &mut Vec<u8>) {
+        let name = match self.dialect {
+            Dialect::Prometheus => family.name,
+            Dialect::OpenMetrics { .. } => family.stem(),
+        };
+        let metric_type = family.metric_type.as_str();
+        for piece in [
+            "# HELP ",
+            name,
+            " ",
+            family.help,
+            "\n# TYPE ",
+            name,
+            " ",
+            metric_type,
+            "\n",
+        ] {
+            block.extend_from_slice(piece.as_bytes());
         }
     }
 
@@ -167,24 +177,26 @@ impl Lines {
     }
 }
 
-/// What stands before each label's value, from the end of the value before it.
-struct Openings {
+/// Texts that are kept one after the other.
+#[derive(Default)]
+struct Pieces {
     text: Vec<u8>,
     /// Where in the text each ends.
     ends: Vec<usize>,
 }
 
-impl Openings {
-    fn new(label_names: &[&str]) -> Self {
-        let (mut text, mut ends) = (Vec::with_capacity(128), Vec::with_capacity(label_names.len()));
-        for name in label_names {
-            let before = if text.is_empty() { "{" } else { "\"," };
-            for piece in [before, name, "=\""] {
-                text.extend_from_slice(piece.as_bytes());
-            }
-            ends.push(text.len());
+impl Pieces {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    /// Keeps one more, which is given in parts.
+    fn push(&mut self, parts: &[&str]) {
+        for part in parts {
+            self.text.extend_from_slice(part.as_bytes());
         }
-        Self { text, ends }
+        self.ends.push(self.text.len());
     }
 
     fn iter(&self) -> impl Iterator<Item = &[u8]> {
@@ -193,15 +205,6 @@ impl Openings {
             .iter()
             .map(move |end| &self.text[std::mem::replace(&mut start, *end)..*end])
     }
-}
-
-/// The name of a family with what is put after it, where that is needed.
-#[derive(Default)]
-struct Suffixed {
-    bucket: String,
-    sum: String,
-    count: String,
-    created: String,
 }
 
 /// Nearly every value can be copied as it stands.
@@ -230,21 +233,17 @@ fn escaped(text: &str) -> String {
 fn push_number(number: Number, block: &mut Vec<u8>) {
     match number {
         Number::Integer(integer) => block.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes()),
-        Number::Float(float) => block.extend_from_slice(spell(float).as_bytes()),
+        Number::Float(float) => block.extend_from_slice(spelled(float, &mut zmij::Buffer::new()).as_bytes()),
     }
 }
 
 /// The shortest decimal number that is read back as the same double.
-fn spell(float: f64) -> String {
+fn spelled(float: f64, buffer: &mut zmij::Buffer) -> &str {
     if float.is_infinite() {
-        return if float > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+        return if float > 0.0 { "+Inf" } else { "-Inf" };
     }
-    // `Debug` turns to exponents where `Display` would write hundreds of zeros.
-    let mut spelled = format!("{float:?}");
-    if spelled.ends_with(".0") {
-        spelled.truncate(spelled.len() - 2);
-    }
-    spelled
+    let spelled = buffer.format(float);
+    spelled.strip_suffix(".0").unwrap_or(spelled)
 }
 
 #[cfg(test)]
@@ -253,12 +252,12 @@ mod tests {
 
     #[test]
     fn a_number_is_spelled_as_briefly_as_it_can_be_read_back() {
-        let check = |float: f64, expected: &str| assert_eq!(spell(float), expected);
+        let check = |float: f64, expected: &str| assert_eq!(spelled(float, &mut zmij::Buffer::new()), expected);
         check(0.0, "0");
         check(0.1, "0.1");
         check(-2.5, "-2.5");
         check(86_400.0, "86400");
-        check(1e300, "1e300");
+        check(1e300, "1e+300");
         check(5e-324, "5e-324");
         check(f64::INFINITY, "+Inf");
         check(f64::NEG_INFINITY, "-Inf");

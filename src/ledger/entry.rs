@@ -1,7 +1,6 @@
 //! What the ledger remembers of one status, in 26 bytes. Every part of it only grows, so the order of sightings can't matter.
 
-use crate::journal::{Audience, Kind, Record, SendByApi, StatusId, StatusMessage, TypeMessage};
-use crate::label::LabelValue;
+use crate::journal::{Kind, Record, StatusId, StatusMessage};
 
 /// What is remembered of a status. A fleet has a million of them, so each part takes only the bytes that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,28 +112,15 @@ struct KindNumber(u8);
 
 impl From<Kind> for KindNumber {
     fn from(kind: Kind) -> Self {
-        let of_type = kind.type_message as usize;
-        let of_origin = of_type * SendByApi::ALL.len() + kind.send_by_api as usize;
-        let number = of_origin * Audience::ALL.len() + kind.audience as usize;
-        const { assert!(TypeMessage::ALL.len() * SendByApi::ALL.len() * Audience::ALL.len() <= 256) };
-        Self(number.try_into().unwrap_or(u8::MAX))
+        const { assert!(Kind::ALL <= 256) };
+        Self(kind.number().try_into().unwrap_or(u8::MAX))
     }
 }
 
 impl From<KindNumber> for Kind {
     fn from(KindNumber(number): KindNumber) -> Self {
-        let (of_origin, audience) = divided(number.into(), Audience::ALL.len());
-        let (of_type, send_by_api) = divided(of_origin, SendByApi::ALL.len());
-        Self {
-            type_message: TypeMessage::ALL[of_type],
-            send_by_api: SendByApi::ALL[send_by_api],
-            audience: Audience::ALL[audience],
-        }
+        Self::numbered(number.into())
     }
-}
-
-fn divided(number: usize, by: usize) -> (usize, usize) {
-    (number / by, number % by)
 }
 
 /// The hour of a time in Unix seconds.
@@ -217,7 +203,7 @@ mod tests {
     fn an_entry_says_what_was_put_into_it() {
         let check = |earliest, seen_hour| {
             for number in 0..120 {
-                let id = StatusId::of(&number.to_string());
+                let id = StatusId::of(number.to_string());
                 let kind = Kind::from(KindNumber(number));
                 let states = States::shown_by(StatusMessage::Sent);
                 let entry = Entry::restore(id, earliest, seen_hour, kind, states);

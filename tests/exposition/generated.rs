@@ -101,7 +101,7 @@ fn run<T: std::fmt::Debug + Clone>(found: impl Strategy<Value = T>) -> impl Stra
 fn record() -> impl Strategy<Value = Record> {
     let labels = (label(), label::<TypeMessage>(), label::<SendByApi>());
     (any::<u16>(), any::<u64>(), 0..200_u32, labels).prop_map(|(id, timestamp, participants, labels)| Record {
-        id: StatusId::of(&id.to_string()),
+        id: StatusId::of(id.to_string()),
         timestamp,
         participants,
         status_message: labels.0,

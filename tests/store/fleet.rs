@@ -62,7 +62,7 @@ pub(super) fn journal(number: u64) -> Journal {
         StatusMessage::Read,
     ];
     let record = |index: u64| Record {
-        id: StatusId::of(&format!("status {index}")),
+        id: StatusId::of(format!("status {index}")),
         timestamp: CREATED + number * 60 + index,
         participants: u32::try_from(index * index).unwrap(),
         status_message: states[((number + index) % 4) as usize],

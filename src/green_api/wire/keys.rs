@@ -111,7 +111,8 @@ fn slot(start: &[u8; BLOCK]) -> usize {
     let others = letters ^ (EACH * u64::from(b'"'));
     let quotes = others.wrapping_sub(EACH) & !others & (EACH << 7);
     let key = letters & (quotes ^ quotes.wrapping_sub(1));
-    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SLOTS.ilog2())) as usize
+    let [slot, ..] = key.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+    slot.into()
 }
 
 /// The longest key that is kept, with what comes until its value. The longest that the API documents takes 21 bytes.
@@ -120,4 +121,4 @@ const LONGEST: u8 = 32;
 /// How many are kept.
 const MOST: usize = 64;
 
-const SLOTS: usize = 256;
+const SLOTS: usize = u8::MAX as usize + 1;
