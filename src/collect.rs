@@ -32,8 +32,10 @@ use self::statistic::Statistic;
 
 /// Starts every request of `targets` that is due. Those of a scrape with this `deadline` may be repeated if it leaves room.
 pub fn start<'a>(targets: impl IntoIterator<Item = &'a Arc<Target>>, deadline: Instant) {
-    let due = targets.into_iter().map(Target::depart).collect();
-    tokio::spawn(take_turns(due, deadline));
+    let due: Vec<Due> = targets.into_iter().filter_map(Target::depart).collect();
+    if !due.is_empty() {
+        tokio::spawn(take_turns(due, deadline));
+    }
 }
 
 /// Makes the requests that are due, target by target.
@@ -95,6 +97,12 @@ pub struct Target {
     statistic: Option<Arc<Flight<Attempt<Statistic>>>>,
     contacts: Option<Arc<OptionalFlight<Contacts>>>,
     queue: Option<Arc<OptionalFlight<u64>>>,
+}
+
+/// What the requests to an instance have come to.
+pub struct Findings {
+    fetched: Arc<Fetched>,
+    collected: Collected,
 }
 
 /// The flight of an optional collector: of what it found out when it last ran.
@@ -193,8 +201,8 @@ impl Target {
         self.config.account.id
     }
 
-    /// The fetches that are due; all of them are under way from now on.
-    fn depart(self: &Arc<Self>) -> Due {
+    /// The fetches that are due, if any are; all of them are under way from now on.
+    fn depart(self: &Arc<Self>) -> Option<Due> {
         let journal = self.outgoing.depart_if_due();
         if journal.is_none() {
             debug!(instance = %self.account().name, "no request is due: served the latest result again");
@@ -211,11 +219,11 @@ impl Target {
         let contacts = self.contacts.as_ref();
         others.extend(self.depart_call(contacts, "getContacts", CONTACTS_INTERVAL, answers::contacts));
         others.extend(self.depart_call(self.queue.as_ref(), "getMessagesCount", Duration::ZERO, answers::queue));
-        Due {
+        (journal.is_some() || !others.is_empty()).then(|| Due {
             target: self.clone(),
             journal,
             others,
-        }
+        })
     }
 
     fn depart_call<T: Clone + Send + Sync + 'static>(
@@ -232,16 +240,14 @@ impl Target {
         Some(Box::pin(fetching))
     }
 
-    /// What is known once no request is under way, or at `deadline`; then what is still awaited is shown as failed.
-    ///
-    /// What the journal adds to the counters is left to [`Target::counted`], once all answers are settled.
-    pub async fn landed(self: &Arc<Self>, deadline: Instant) -> snapshot::Instance {
+    /// What was found out once no request is under way, or at `deadline`; then what is still awaited has failed.
+    pub async fn landed(self: &Arc<Self>, deadline: Instant) -> Findings {
         let asked = Instant::now();
         let outgoing = self.outgoing.landed(deadline).await;
         if let Some(flight) = &self.statistic {
             // It asks for the statuses that the journal has, so it can only begin now.
             let (target, ids) = (self.clone(), self.outgoing.latest().value.ids());
-            flight.start_if_due(move |previous| statistic::fetch(target, previous, ids));
+            flight.start_if_due(move |previous, start| statistic::fetch(target, previous, start, ids));
         }
         let fetched = outgoing.map_or_else(
             || Arc::new(self.outgoing.latest().value.fetched.overdue(asked.elapsed())),
@@ -256,7 +262,7 @@ impl Target {
             contacts: landed(self.contacts.as_ref(), asked, deadline).await,
             queue: landed(self.queue.as_ref(), asked, deadline).await,
         };
-        self.instance(fetched, collected)
+        Findings { fetched, collected }
     }
 
     /// What is known now, without asking.
@@ -269,7 +275,10 @@ impl Target {
             contacts: known(self.contacts.as_ref()),
             queue: known(self.queue.as_ref()),
         };
-        self.instance(self.outgoing.latest().value.fetched, collected)
+        self.shown(Findings {
+            fetched: self.outgoing.latest().value.fetched,
+            collected,
+        })
     }
 
     fn statistic(&self) -> Option<Box<Run<BTreeMap<StatusMessage, u64>>>> {
@@ -277,26 +286,17 @@ impl Target {
         run.map(Box::new)
     }
 
-    /// The instance with what has been counted of it by now.
-    pub fn counted(&self, instance: snapshot::Instance) -> snapshot::Instance {
+    /// The instance as it is shown, with what has been counted of it by now: findings add to that once they are settled.
+    pub fn shown(&self, Findings { fetched, collected }: Findings) -> snapshot::Instance {
         let incoming_books = self.incoming.as_ref().map(|_| &self.api.incoming_books);
         snapshot::Instance {
-            counted: self.api.books.counted(self.id()),
-            counted_incoming: incoming_books.map(|books| books.counted(self.id())),
-            ..instance
-        }
-    }
-
-    fn instance(&self, fetched: Arc<Fetched>, collected: Collected) -> snapshot::Instance {
-        let instance = snapshot::Instance {
             account: self.account().clone(),
             window: self.config.settings.window,
             fetched,
-            counted: Arc::default(),
-            counted_incoming: None,
+            counted: self.api.books.counted(self.id()),
+            counted_incoming: incoming_books.map(|books| books.counted(self.id())),
             collected,
-        };
-        self.counted(instance)
+        }
     }
 }
 

@@ -110,27 +110,27 @@ impl Fleet {
     pub async fn collect(&self, deadline: Instant) -> Vec<snapshot::Instance> {
         let present = self.discovered(deadline).await;
         collect::start(present.targets.values(), deadline);
-        let mut instances = Vec::with_capacity(present.targets.len());
+        let mut findings = Vec::with_capacity(present.targets.len());
         let landing = before_settling(deadline);
         // All requests are under way by themselves; to wait for one after the other takes as long as the longest.
         for target in present.targets.values() {
-            instances.push(target.landed(landing).await);
+            findings.push(target.landed(landing).await);
             if self.books.pending() >= MOST_PENDING {
                 self.settle(deadline).await;
             }
         }
         self.settle(deadline).await;
-        let landed = present.targets.values().zip(instances);
-        landed.map(|(target, instance)| target.counted(instance)).collect()
+        let landed = present.targets.values().zip(findings);
+        landed.map(|(target, findings)| target.shown(findings)).collect()
     }
 
     /// Collects the instance whose id or name is `target`; `None` if there is none.
     pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<snapshot::Instance> {
         let target = self.discovered(deadline).await.find(target)?;
         collect::start([&target], deadline);
-        let instance = target.landed(before_settling(deadline)).await;
+        let findings = target.landed(before_settling(deadline)).await;
         self.settle(deadline).await;
-        Some(target.counted(instance))
+        Some(target.shown(findings))
     }
 
     async fn settle(&self, deadline: Instant) {

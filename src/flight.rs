@@ -47,15 +47,13 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         })
     }
 
-    /// Starts `fetch`, which is given the latest value, if it is due and not under way; tells whether it did.
-    pub fn start_if_due<F>(self: &Arc<Self>, fetch: impl FnOnce(T) -> F + Send + 'static) -> bool
+    /// Starts `fetch`, which is given the latest value and the time, if it is due and not under way; tells whether it did.
+    pub fn start_if_due<F>(self: &Arc<Self>, fetch: impl FnOnce(T, Instant) -> F + Send + 'static) -> bool
     where
         F: Future<Output = Landing<T>> + Send + 'static,
     {
         let departure = self.depart_if_due();
-        departure
-            .map(|departure| tokio::spawn(departure.fly(|latest, _| fetch(latest))))
-            .is_some()
+        departure.map(|departure| tokio::spawn(departure.fly(fetch))).is_some()
     }
 
     /// The next fetch, for the one who makes it, if it is due; it is under way from now on.
@@ -155,19 +153,19 @@ mod tests {
         Instant::now() + LONG
     }
 
-    fn land(value: u32, fresh_for: Duration) -> impl FnOnce(u32) -> std::future::Ready<Landing<u32>> {
-        move |_| std::future::ready(Landing { value, fresh_for })
+    fn land(value: u32, fresh_for: Duration) -> impl FnOnce(u32, Instant) -> std::future::Ready<Landing<u32>> {
+        move |_, _| std::future::ready(Landing { value, fresh_for })
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_ask_while_a_fetch_is_under_way_share_its_result() {
         let flight = Flight::new(0);
         let (answer, answered) = oneshot::channel();
-        flight.start_if_due(|_| async {
+        flight.start_if_due(|_, _| async {
             let value = answered.await.unwrap();
             Landing { value, fresh_for: LONG }
         });
-        flight.start_if_due(|_| async { unreachable!("a second fetch") });
+        flight.start_if_due(|_, _| async { unreachable!("a second fetch") });
         let waiting = tokio::spawn({
             let flight = flight.clone();
             async move { flight.landed(in_an_hour()).await }
@@ -207,7 +205,7 @@ mod tests {
     async fn one_who_gives_up_cancels_it_for_nobody() {
         let flight = Flight::new(0);
         let (answer, answered) = oneshot::channel();
-        flight.start_if_due(|_| async {
+        flight.start_if_due(|_, _| async {
             let value = answered.await.unwrap();
             Landing { value, fresh_for: LONG }
         });
@@ -219,7 +217,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_fetch_that_panics_does_not_block_the_next() {
         let flight = Flight::new(0);
-        flight.start_if_due(|_| async { panic!("lost") });
+        flight.start_if_due(|_, _| async { panic!("lost") });
         assert_eq!(flight.landed(in_an_hour()).await, Some(0));
         flight.start_if_due(land(1, LONG));
         assert_eq!(flight.landed(in_an_hour()).await, Some(1));

@@ -8,6 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
+
 /// Ends with this value.
 pub(crate) struct Program {
     child: Child,
@@ -101,18 +104,10 @@ impl Program {
         body.len()
     }
 
-    /// Its CPU time so far: to the nanosecond, or to the hundredth of a second where threads have ended since.
+    /// Its CPU time so far, also that of threads that have ended.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks = |index: usize| fields[index].parse::<u64>().unwrap();
-        let of_all = Duration::from_millis(10 * (ticks(11) + ticks(12)));
-        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let spent = threads.filter_map(|thread| {
-            let spent = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-            spent.split(' ').next()?.parse::<u64>().ok()
-        });
-        Duration::from_nanos(spent.sum()).max(of_all)
+        let clock = clock_getcpuclockid(Pid::from_raw(self.child.id().try_into().unwrap())).unwrap();
+        clock.now().unwrap().into()
     }
 
     /// Resident memory in bytes at its peak.

@@ -185,7 +185,7 @@ fn python(api: &Api, times: usize) -> Cost {
     serving(&program, &vec!["/metrics".to_owned(); times])
 }
 
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 8;
 
 /// An instance's journal is asked for once a second at most.
 const SPACING: Duration = Duration::from_millis(1_010);

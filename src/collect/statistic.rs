@@ -44,9 +44,9 @@ impl Statistic {
 pub(super) async fn fetch(
     target: Arc<Target>,
     previous: Attempt<Statistic>,
+    start: Instant,
     ids: Arc<[Box<str>]>,
 ) -> Landing<Attempt<Statistic>> {
-    let start = Instant::now();
     let mut recipients = Arc::unwrap_or_clone(previous.value.recipients);
     recipients.retain(|id, _| ids.binary_search(id).is_ok());
     let mut last_asked = previous.value.last_asked;

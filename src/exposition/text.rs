@@ -28,7 +28,7 @@ pub(super) fn blocks(page: Page, dialect: Dialect) -> impl Iterator<Item = Vec<u
     let mut lines = Lines::new(dialect);
     let mut end: Option<&[u8]> = (dialect != Dialect::Prometheus).then_some(b"# EOF\n");
     // A small page stays within its first block, which starts small: space that is not needed costs time, too.
-    let mut capacity = 0;
+    let mut capacity = PROBE;
     iter::from_fn(move || {
         let mut block = Vec::with_capacity(capacity);
         capacity = BLOCK + BLOCK / 2;
@@ -46,6 +46,9 @@ pub(super) fn blocks(page: Page, dialect: Dialect) -> impl Iterator<Item = Vec<u
 
 /// Bytes gathered before they are passed on: a compressor that is handed single words is slow.
 const BLOCK: usize = 64 * 1024;
+
+/// What the page of one instance needs, as a rule.
+const PROBE: usize = 16 * 1024;
 
 /// So few instances that a block becomes little longer than it should.
 const INSTANCES: usize = 8;

@@ -31,7 +31,7 @@ struct KnownKey {
 impl Default for KnownKeys {
     fn default() -> Self {
         Self {
-            keys: Vec::new(),
+            keys: Vec::with_capacity(USUAL),
             latest: 0,
             expected: 0,
             by_slot: [0; SLOTS],
@@ -117,6 +117,9 @@ fn slot(start: &[u8; BLOCK]) -> usize {
 
 /// The longest key that is kept, with what comes until its value. The longest that the API documents takes 21 bytes.
 const LONGEST: u8 = 32;
+
+/// So many different keys a journal has, as a rule.
+const USUAL: usize = 16;
 
 /// How many are kept.
 const MOST: usize = 64;
