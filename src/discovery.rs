@@ -34,7 +34,8 @@ impl Discovery {
     /// The instances, listed anew if that is due. A listing that fails or is late leaves the last one in force.
     pub async fn list(&self, api: &Arc<Api>, deadline: Instant) -> Discovered {
         let (partner, api) = (self.partner.clone(), api.clone());
-        self.flight.start_if_due(move |previous, _| fetch(partner, api, previous));
+        self.flight
+            .start_if_due(move |previous, _| fetch(partner, api, previous));
         match self.flight.latest() {
             Some(instances) => instances,
             None => self.flight.landed(deadline).await.flatten().unwrap_or_default(),

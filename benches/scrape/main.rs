@@ -1,7 +1,7 @@
 //! What the exporter costs, next to curl, to what a user would write, and to its targets (performance.md): `make bench`.
 //!
 //! Every program is a process of its own that asks the same thread of this one for the same bytes over loopback. Its CPU time, without
-//! its start, and its memory are read off `/proc`. The times belong to the machine; what is to be compared are the ratios of one run.
+//! its start, and its memory are what the system says of it. The times belong to the machine; what is to be compared are the ratios of one run.
 //! Each figure is the best of some rounds, as whatever else the machine does can only make a round slower.
 
 #![expect(
@@ -14,6 +14,7 @@
 )]
 
 mod api;
+mod bare;
 mod exporter;
 mod fleet;
 mod idle;
@@ -26,8 +27,11 @@ mod single;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(("naive", urls)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return naive::run(urls);
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match *words {
+        ["naive", ref urls @ ..] => return naive::run(urls),
+        ["bare", times, concurrency, mark, journal] => return bare::run([times, concurrency, mark, journal]),
+        _ => {}
     }
     let wanted = |name: &str| {
         let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::journals::Status;
 
 /// Reads each of `urls` in turn and counts what it says.
-pub(crate) fn run(urls: &[String]) {
+pub(crate) fn run(urls: &[&str]) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -13,7 +13,7 @@ pub(crate) fn run(urls: &[String]) {
     runtime.block_on(async {
         let client = reqwest::Client::new();
         for url in urls {
-            let body = client.get(url).send().await.unwrap().bytes().await.unwrap();
+            let body = client.get(*url).send().await.unwrap().bytes().await.unwrap();
             let statuses: Vec<Status> = serde_json::from_slice(&body).unwrap();
             let mut counts = BTreeMap::<_, u64>::new();
             for status in &statuses {

@@ -12,8 +12,8 @@ use crate::program::Program;
 use crate::secure::SecureApi;
 
 /// What a scrape costs.
-struct Cost {
-    cpu: Duration,
+pub(crate) struct Cost {
+    pub(crate) cpu: Duration,
     peak: u64,
 }
 
@@ -80,7 +80,7 @@ fn row(name: &str, body: &str, [curl, ours]: &[Cost; 2], others: Option<&[Cost; 
 }
 
 /// The best round of a program that asks for `/mark` before and after each.
-fn marking(api: &Api, times: usize, command: &mut Command) -> Cost {
+pub(crate) fn marking(api: &Api, times: usize, command: &mut Command) -> Cost {
     let program = Program::start(command);
     let mut before = api.marked(|| program.cpu());
     let mut best = Duration::MAX;
