@@ -316,6 +316,56 @@ fn keys_are_compared_unescaped() {
 }
 
 #[test]
+fn a_key_like_one_that_came_before_is_taken_for_that_only_where_it_is_the_same() {
+    let before = r#"{"statusMessage":"sent","idMessage":"a","timestamp":1}"#;
+    for (key, state) in [
+        (r#""statusMessage":"#, "read"),
+        (r#""statusMessage" : "#, "read"),
+        ("\"statusMessage\":\n\t", "read"),
+        (r#""statusM\u0065ssage":"#, "read"),
+        (r#""statusMessag":"#, "unknown"),
+        (r#""statusMessages":"#, "unknown"),
+        (r#""statusMessagE":"#, "unknown"),
+        (r#""status\"essage":"#, "unknown"),
+        (r#""statusMessage\"":"#, "unknown"),
+        (r#""":"#, "unknown"),
+    ] {
+        for (first, second) in [("", "\"idMessage\":\"b\","), ("\"idMessage\":\"b\",", "")] {
+            let after = format!(r#"{{{first}{key}"read",{second}"timestamp":2}}"#);
+            check(
+                format!("[{before},{after},{before},{after}]"),
+                &format!(
+                    "a 1 sent unknown unknown 0; b 2 {state} unknown unknown 0; a 1 sent unknown unknown 0; \
+                     b 2 {state} unknown unknown 0"
+                ),
+            );
+        }
+    }
+    for wrong in [
+        r#""statusMessage""#,
+        r#""statusMessage"::"#,
+        r#""statusMessage","#,
+        r#"statusMessage":"#,
+        r#""statusMessage:"#,
+        "\"statusMessag\u{7}\":",
+    ] {
+        agree(format!(r#"[{before},{{{wrong}"read","idMessage":"b","timestamp":2}}]"#).as_bytes());
+    }
+}
+
+#[test]
+fn keys_may_be_more_than_anybody_remembers_and_longer() {
+    let members: Vec<String> = (0..500)
+        .map(|index| format!(r#""{}{index}":{index}"#, "key".repeat(index % 20)))
+        .collect();
+    let status = format!(r#"{{{},"idMessage":"a","timestamp":1}}"#, members.join(","));
+    check(
+        format!("[{status},{status}]"),
+        "a 1 unknown unknown unknown 0; a 1 unknown unknown unknown 0",
+    );
+}
+
+#[test]
 fn look_alikes_deeper_in_a_status_or_in_its_texts_do_not_count() {
     check(
         r#"[{"x":{"idMessage":"b","timestamp":2},"idMessage":"a","timestamp":1,"y":[{"statusMessage":"read"}],
