@@ -47,13 +47,14 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         })
     }
 
-    /// Starts `fetch`, which is given the latest value and the time, if it is due and not under way; tells whether it did.
-    pub fn start_if_due<F>(self: &Arc<Self>, fetch: impl FnOnce(T, Instant) -> F + Send + 'static) -> bool
+    /// Starts `fetch`, which is given the latest value and the time, if it is due and not under way.
+    pub fn start_if_due<F>(self: &Arc<Self>, fetch: impl FnOnce(T, Instant) -> F + Send + 'static)
     where
         F: Future<Output = Landing<T>> + Send + 'static,
     {
-        let departure = self.depart_if_due();
-        departure.map(|departure| tokio::spawn(departure.fly(fetch))).is_some()
+        if let Some(departure) = self.depart_if_due() {
+            tokio::spawn(departure.fly(fetch));
+        }
     }
 
     /// The next fetch, for the one who makes it, if it is due; it is under way from now on.

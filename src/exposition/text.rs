@@ -2,7 +2,7 @@
 //!
 //! Both are lines of `name{labels} value`; they differ in the lines about a family and in how a bucket's bound is spelled.
 
-use std::iter;
+use std::{iter, ptr};
 
 use super::{Page, Sample};
 use crate::catalogue::{Family, MetricType, Number, Value};
@@ -82,7 +82,7 @@ impl Lines {
 
     /// The lines of one sample, after those that tell what the family is, if it is the family's first.
     fn sample(&mut self, family: &'static Family, sample: Sample<'_>, block: &mut Vec<u8>) {
-        if self.family.is_none_or(|before| before.name != family.name) {
+        if self.family.is_none_or(|before| !ptr::eq(before, family)) {
             self.turn_to(family);
             self.head(family, block);
         }
@@ -147,17 +147,8 @@ impl Lines {
             Dialect::OpenMetrics { .. } => family.stem(),
         };
         let metric_type = family.metric_type.as_str();
-        for piece in [
-            "# HELP ",
-            name,
-            " ",
-            family.help,
-            "\n# TYPE ",
-            name,
-            " ",
-            metric_type,
-            "\n",
-        ] {
+        let help = family.help;
+        for piece in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", metric_type, "\n"] {
             block.extend_from_slice(piece.as_bytes());
         }
     }

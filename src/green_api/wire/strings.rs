@@ -228,7 +228,7 @@ fn blocks(bytes: &[u8]) -> &[[u8; BLOCK]] {
     bytes.as_chunks().0
 }
 
-/// As many bytes as every machine can look at at once.
+/// So many bytes are looked at at once: two registers of any machine.
 pub(super) const BLOCK: usize = 32;
 
 /// A string that ends within so many blocks is short.
