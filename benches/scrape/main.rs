@@ -29,8 +29,8 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *words {
-        ["naive", ref urls @ ..] => return naive::run(urls),
-        ["bare", times, concurrency, mark, journal] => return bare::run([times, concurrency, mark, journal]),
+        ["naive", ref urls @ ..] => return alone(naive::run(urls)),
+        ["bare", times, concurrency, mark, journal] => return alone(bare::run([times, concurrency, mark, journal])),
         _ => {}
     }
     let wanted = |name: &str| {
@@ -47,4 +47,10 @@ fn main() {
     if wanted("idle") {
         idle::print(&api);
     }
+}
+
+/// Runs a program that this one is compared with, in a process of its own.
+fn alone(program: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(program);
 }

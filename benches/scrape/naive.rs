@@ -5,25 +5,19 @@ use std::collections::BTreeMap;
 use crate::journals::Status;
 
 /// Reads each of `urls` in turn and counts what it says.
-pub(crate) fn run(urls: &[&str]) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let client = reqwest::Client::new();
-        for url in urls {
-            let body = client.get(*url).send().await.unwrap().bytes().await.unwrap();
-            let statuses: Vec<Status> = serde_json::from_slice(&body).unwrap();
-            let mut counts = BTreeMap::<_, u64>::new();
-            for status in &statuses {
-                let labels = (&status.status_message, &status.type_message, status.send_by_api);
-                *counts.entry(labels).or_default() += 1;
-            }
-            let lines = counts
-                .iter()
-                .map(|(labels, count)| format!("statuses{{{labels:?}}} {count}\n"));
-            std::hint::black_box(lines.collect::<String>());
+pub(crate) async fn run(urls: &[&str]) {
+    let client = reqwest::Client::new();
+    for url in urls {
+        let body = client.get(*url).send().await.unwrap().bytes().await.unwrap();
+        let statuses: Vec<Status> = serde_json::from_slice(&body).unwrap();
+        let mut counts = BTreeMap::<_, u64>::new();
+        for status in &statuses {
+            let labels = (&status.status_message, &status.type_message, status.send_by_api);
+            *counts.entry(labels).or_default() += 1;
         }
-    });
+        let lines = counts
+            .iter()
+            .map(|(labels, count)| format!("statuses{{{labels:?}}} {count}\n"));
+        std::hint::black_box(lines.collect::<String>());
+    }
 }
