@@ -49,6 +49,8 @@ mill:
 lint: lint-deploy target/lint/pint target/lint/dashboard-linter $(if $(CI),test-packages test-image)
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target --locked --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
 	cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --version 0.20.2
 	cargo deny --locked check bans licenses sources
