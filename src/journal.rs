@@ -150,7 +150,7 @@ pub struct Kind {
 
 impl Kind {
     /// How many there are.
-    pub(crate) const ALL: usize = TypeMessage::ALL.len() * SendByApi::ALL.len() * Audience::ALL.len();
+    pub(crate) const COUNT: usize = TypeMessage::ALL.len() * SendByApi::ALL.len() * Audience::ALL.len();
 
     /// Its number among all kinds.
     pub(crate) fn number(self) -> usize {
@@ -321,10 +321,10 @@ pub fn texts((status_message, kind): (StatusMessage, Kind)) -> [&'static str; 4]
 
 /// The number of a label set among all that there can be.
 fn label_set((status_message, kind): (StatusMessage, Kind)) -> usize {
-    status_message as usize * Kind::ALL + kind.number()
+    status_message as usize * Kind::COUNT + kind.number()
 }
 
-const LABEL_SETS: usize = StatusMessage::ALL.len() * Kind::ALL;
+const LABEL_SETS: usize = StatusMessage::ALL.len() * Kind::COUNT;
 
 /// The place of a count that there isn't.
 const NOWHERE: u16 = u16::MAX;

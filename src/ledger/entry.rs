@@ -112,7 +112,7 @@ struct KindNumber(u8);
 
 impl From<Kind> for KindNumber {
     fn from(kind: Kind) -> Self {
-        const { assert!(Kind::ALL <= 256) };
+        const { assert!(Kind::COUNT <= 256) };
         Self(kind.number().try_into().unwrap_or(u8::MAX))
     }
 }
