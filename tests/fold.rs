@@ -569,15 +569,19 @@ fn many_participants_are_counted_whatever_one_of_them_is_and_wherever_it_stands(
         r#""a","b"#,
         r#""a","b","#,
         r#""a",b""#,
+        r#""a",x"b""#,
+        r#""a", "#,
         r#""a":"b""#,
     ] {
-        let plain = r#""70000000001@c.us","#.repeat(20);
-        for before in [0, 19, 57, 190] {
-            let document = format!(
-                r#"[{{"idMessage":"a","timestamp":1,"participants":[{}{wrong}]}}]"#,
-                &plain[..before]
-            );
-            assert!(fold([document.as_bytes()]).is_err(), "{document}");
+        for comma in [",", ", "] {
+            for before in [0, 1, 3, 10] {
+                let plain = format!("\"70000000001@c.us\"{comma}").repeat(before);
+                let participants = [format!("{plain}{wrong}"), format!("{plain}{wrong}{comma}{plain}\"a\"")];
+                for participants in participants {
+                    let document = format!(r#"[{{"idMessage":"a","timestamp":1,"participants":[{participants}]}}]"#);
+                    assert!(fold([document.as_bytes()]).is_err(), "{document}");
+                }
+            }
         }
     }
 }

@@ -15,20 +15,29 @@
 //!   string only has to end: control characters, bad escapes, lone surrogates and invalid UTF-8 in it are let pass.
 //! - Numbers out of the range of `f64`.
 
+#![expect(
+    clippy::inline_always,
+    reason = "only what is inlined is built for the widest registers of the machine"
+)]
+
 use std::borrow::Cow;
 use std::time::Duration;
+
+use fearless_simd::{Level, Simd, dispatch};
+use fearless_simd_macros::simd;
 
 use crate::journal::{Record, SendByApi, StatusId, StatusMessage, TypeMessage};
 
 use keys::KnownKeys;
-use strings::{after_spaces, closing_quote, dense_strings, ends_escaping, short_plain, unescaped};
+use strings::{after_spaces, closing_quote, dense_strings, ends_escaping, short_number, short_plain, unescaped};
 
 mod keys;
 mod strings;
 
 /// The fold of a journal: takes its bytes as they come, cut anywhere, and gives its statuses.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fold {
+    level: Level,
     state: State,
     /// What the value at hand, or the next one, is to the journal.
     role: Role,
@@ -53,17 +62,49 @@ pub struct InvalidJson {
     pub offset: u64,
 }
 
+impl Default for Fold {
+    fn default() -> Self {
+        Self::at(Level::new())
+    }
+}
+
 impl Fold {
+    /// A fold by the registers of `level`. The default takes the widest that the machine has.
+    pub fn at(level: Level) -> Self {
+        Self {
+            level,
+            state: State::default(),
+            role: Role::default(),
+            open: Vec::new(),
+            scratch: Vec::new(),
+            known_keys: KnownKeys::default(),
+            draft: Draft::default(),
+            malformed: 0,
+            offset: 0,
+            refused: 0,
+        }
+    }
+
     /// Takes the next bytes. `on_record` gets each status that is complete with them: its `idMessage`, in UTF-8, and what is counted.
     ///
     /// Once it has failed, it fails for ever.
-    pub fn feed(&mut self, chunk: &[u8], on_record: &mut impl FnMut(&[u8], Record)) -> Result<(), InvalidJson> {
+    pub fn feed(&mut self, chunk: &[u8], on_record: &mut dyn FnMut(&[u8], Record)) -> Result<(), InvalidJson> {
+        dispatch!(self.level, simd => self.feed_by(simd, chunk, on_record))
+    }
+
+    #[simd]
+    fn feed_by<S: Simd>(
+        &mut self,
+        simd: S,
+        chunk: &[u8],
+        on_record: &mut dyn FnMut(&[u8], Record),
+    ) -> Result<(), InvalidJson> {
         if matches!(self.state, State::Invalid) {
             return Err(InvalidJson { offset: self.offset });
         }
         let mut rest = chunk;
         while !rest.is_empty() {
-            let Some(remaining) = self.step(rest, on_record) else {
+            let Some(remaining) = self.step(simd, rest, on_record) else {
                 self.state = State::Invalid;
                 self.offset += (chunk.len() - self.refused) as u64;
                 return Err(InvalidJson { offset: self.offset });
@@ -83,40 +124,46 @@ impl Fold {
     }
 
     /// Takes some of the bytes: as many as are easily taken at once, so that the state is seldom looked at.
-    fn step<'a>(&mut self, bytes: &'a [u8], on_record: &mut impl FnMut(&[u8], Record)) -> Step<'a> {
+    #[inline(always)]
+    fn step<'a, S: Simd>(&mut self, simd: S, bytes: &'a [u8], on_record: &mut dyn FnMut(&[u8], Record)) -> Step<'a> {
         match self.state {
-            State::Text { escaped } => return self.text(escaped, bytes),
+            State::Text { escaped } => return self.text(simd, escaped, bytes),
             State::Number(number) => return self.number(number, bytes),
             State::Literal(missing) => return self.literal(missing, bytes),
-            State::Value => return self.value(bytes),
-            State::Key => return self.key(bytes),
+            State::Value => return self.value(simd, bytes),
+            State::Key => return self.key(simd, bytes),
             _ => {}
         }
-        let bytes = trim_space(bytes);
-        let Some((byte, after)) = bytes.split_first() else {
-            return Some(bytes);
-        };
-        match (self.state, byte, self.open.last()) {
-            (State::Comma, b',', Some(&Container::Array(role))) => self.elements(role.of_element(), after),
-            (State::Comma, b',', Some(&Container::Object(role))) => self.members(role, after),
-            (State::Comma | State::FirstElement, b']', Some(Container::Array(_)))
-            | (State::Comma | State::FirstKey, b'}', Some(Container::Object(_))) => {
-                self.close(on_record);
-                Some(after)
+        let mut bytes = trim_space(bytes);
+        while let Some((byte, after)) = bytes.split_first() {
+            match (self.state, byte, self.open.last()) {
+                (State::Comma, b',', Some(&Container::Array(role))) => {
+                    return self.elements(simd, role.of_element(), after);
+                }
+                (State::Comma, b',', Some(&Container::Object(role))) => return self.members(simd, role, after),
+                (State::Comma | State::FirstElement, b']', Some(Container::Array(_)))
+                | (State::Comma | State::FirstKey, b'}', Some(Container::Object(_))) => {
+                    self.close(on_record);
+                    bytes = trim_space(after);
+                }
+                (State::FirstElement, _, Some(&Container::Array(role))) => {
+                    return self.elements(simd, role.of_element(), bytes);
+                }
+                (State::FirstKey, _, Some(&Container::Object(role))) => return self.members(simd, role, bytes),
+                (State::Colon, b':', _) => return self.value(simd, after),
+                _ => return self.refuse(bytes),
             }
-            (State::FirstElement, _, Some(&Container::Array(role))) => self.elements(role.of_element(), bytes),
-            (State::FirstKey, _, Some(&Container::Object(role))) => self.members(role, bytes),
-            (State::Colon, b':', _) => self.value(after),
-            _ => self.refuse(bytes),
         }
+        Some(bytes)
     }
 
     /// Goes over the members of an object from a key on, as long as they are plain, and into the one that isn't.
-    fn members<'a>(&mut self, object: Role, mut bytes: &'a [u8]) -> Step<'a> {
-        while let Some((role, value)) = self.plain_key(bytes) {
+    #[simd]
+    fn members<'a, S: Simd>(&mut self, simd: S, object: Role, mut bytes: &'a [u8]) -> Step<'a> {
+        while let Some((role, value)) = self.plain_key(simd, bytes) {
             self.role = object.of_member(role);
-            let Some(rest) = self.plain_value(value) else {
-                return self.value(value);
+            let Some(rest) = self.plain_value(simd, value) else {
+                return self.value(simd, value);
             };
             let Some(next) = after(b',', rest) else {
                 self.end_value();
@@ -124,24 +171,17 @@ impl Fold {
             };
             bytes = next;
         }
-        self.key(bytes)
+        self.key(simd, bytes)
     }
 
     /// Goes over the elements of an array, as long as they are strings that nothing captures, and into the one that isn't.
-    fn elements<'a>(&mut self, role: Role, mut bytes: &'a [u8]) -> Step<'a> {
-        let mut is_dense = true;
+    #[simd]
+    fn elements<'a, S: Simd>(&mut self, simd: S, role: Role, mut bytes: &'a [u8]) -> Step<'a> {
+        let mut is_first = true;
         while role != Role::Element
-            && let Some(mut text) = after(b'"', bytes)
+            && let Some(text) = after(b'"', bytes)
         {
-            if is_dense {
-                let (strings, length) = dense_strings(text);
-                self.draft.participants(role, strings);
-                is_dense = strings > 0;
-                if is_dense {
-                    (bytes, text) = (&text[length - 1..], &text[length..]);
-                }
-            }
-            let Some(quote) = closing_quote(false, text) else {
+            let Some(quote) = closing_quote(simd, false, text) else {
                 break;
             };
             self.draft.begin(role, b'"');
@@ -151,21 +191,32 @@ impl Fold {
                 return Some(rest);
             };
             bytes = next;
+            // How the first one is divided from the second one tells how they all are.
+            if std::mem::take(&mut is_first) {
+                let (strings, length) = match rest {
+                    [b',', b'"', strings @ ..] => dense_strings::<2, _>(simd, strings),
+                    [b',', b' ', b'"', strings @ ..] => dense_strings::<3, _>(simd, strings),
+                    _ => (0, 0),
+                };
+                self.draft.participants(role, strings);
+                bytes = &bytes[length..];
+            }
         }
         self.role = role;
-        self.value(bytes)
+        self.value(simd, bytes)
     }
 
     /// Goes over a key that is whole and plain, and to its value: what this is in a status, and the bytes from it on.
-    #[inline]
-    fn plain_key<'a>(&mut self, bytes: &'a [u8]) -> Option<(Role, &'a [u8])> {
+    #[inline(always)]
+    fn plain_key<'a, S: Simd>(&mut self, simd: S, bytes: &'a [u8]) -> Option<(Role, &'a [u8])> {
         let text = after(b'"', bytes)?;
-        self.known_keys.find(text).or_else(|| self.new_key(text))
+        self.known_keys.find(simd, text).or_else(|| self.new_key(simd, text))
     }
 
+    #[simd]
     #[inline(never)]
-    fn new_key<'a>(&mut self, text: &'a [u8]) -> Option<(Role, &'a [u8])> {
-        let key = short_plain(text)?;
+    fn new_key<'a, S: Simd>(&mut self, simd: S, text: &'a [u8]) -> Option<(Role, &'a [u8])> {
+        let key = short_plain(simd, text)?;
         let value = trim_space(after(b':', &text[key.len() + 1..])?);
         let role = Role::in_status(key);
         self.known_keys.learn(text, value, role);
@@ -173,18 +224,19 @@ impl Fold {
     }
 
     /// Goes over the value of a member that is whole and spelled as most are; `None` where it isn't, and nothing is lost.
-    fn plain_value<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+    #[inline(always)]
+    fn plain_value<'a, S: Simd>(&mut self, simd: S, bytes: &'a [u8]) -> Step<'a> {
         let (&first, after) = bytes.split_first()?;
         self.draft.begin(self.role, first);
         match first {
             b'"' if self.role.is_captured() => {
-                let text = short_plain(after)?;
+                let text = short_plain(simd, after)?;
                 self.draft.captured(self.role, text);
                 Some(&after[text.len() + 1..])
             }
-            b'"' => Some(&after[closing_quote(false, after)? + 1..]),
+            b'"' => Some(&after[closing_quote(simd, false, after)? + 1..]),
             b'1'..=b'9' => {
-                let (integer, rest) = short_number(bytes)?;
+                let (integer, rest) = short_number(simd, bytes)?;
                 if self.role == Role::Timestamp {
                     self.draft.timestamp = in_range(integer);
                 }
@@ -199,18 +251,20 @@ impl Fold {
     }
 
     /// Goes on to a key, and over it.
-    fn key<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+    #[simd]
+    fn key<'a, S: Simd>(&mut self, simd: S, bytes: &'a [u8]) -> Step<'a> {
         self.state = State::Key;
         self.role = Role::Key;
         match trim_space(bytes) {
             [] => Some(&[]),
-            [b'"', after @ ..] => self.text(false, after),
+            [b'"', after @ ..] => self.text(simd, false, after),
             refused => self.refuse(refused),
         }
     }
 
     /// Goes on to a value, and over it unless it is a container.
-    fn value<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+    #[simd]
+    fn value<'a, S: Simd>(&mut self, simd: S, bytes: &'a [u8]) -> Step<'a> {
         self.state = State::Value;
         let bytes = trim_space(bytes);
         let Some((&byte, after)) = bytes.split_first() else {
@@ -223,7 +277,7 @@ impl Fold {
             role => self.draft.begin(role, byte),
         }
         match byte {
-            b'"' => return self.text(false, after),
+            b'"' => return self.text(simd, false, after),
             b'-' | b'0'..=b'9' => return self.number(Number::Start, bytes),
             b't' => return self.literal(b"true", bytes),
             b'f' => return self.literal(b"false", bytes),
@@ -231,7 +285,6 @@ impl Fold {
             b'[' | b'{' if self.open.len() == DEEPEST => return self.refuse(bytes),
             b'[' => {
                 self.open.push(Container::Array(self.role));
-                self.role = self.role.of_element();
                 self.state = State::FirstElement;
             }
             b'{' => {
@@ -244,7 +297,7 @@ impl Fold {
     }
 
     /// Ends the innermost container, and with it perhaps a status.
-    fn close(&mut self, on_record: &mut impl FnMut(&[u8], Record)) {
+    fn close(&mut self, on_record: &mut dyn FnMut(&[u8], Record)) {
         if let Some(Container::Object(Role::Element)) = self.open.pop() {
             match self.draft.record() {
                 Some(record) => on_record(&self.draft.id_message, record),
@@ -310,8 +363,9 @@ impl Fold {
     }
 
     /// Goes on with a string, somewhere after its opening quote.
-    fn text<'a>(&mut self, escaped: bool, bytes: &'a [u8]) -> Step<'a> {
-        let Some(quote) = closing_quote(escaped, bytes) else {
+    #[simd]
+    fn text<'a, S: Simd>(&mut self, simd: S, escaped: bool, bytes: &'a [u8]) -> Step<'a> {
+        let Some(quote) = closing_quote(simd, escaped, bytes) else {
             if self.role.is_captured() {
                 keep(&mut self.scratch, bytes);
             }
@@ -615,33 +669,6 @@ fn after(byte: u8, bytes: &[u8]) -> Option<&[u8]> {
     (first <= b' ').then(|| trim_space(bytes).strip_prefix(&[byte]))?
 }
 
-/// The integer part of a number that begins with a digit other than 0, has no exponent and ends soon, and what comes after it.
-fn short_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let (integer, mut rest) = digits(bytes);
-    if let [b'.', fraction @ ..] = rest {
-        rest = digits(fraction).1;
-        if rest.len() == fraction.len() {
-            return None;
-        }
-    }
-    // It may go on in the next chunk, or for longer.
-    (!matches!(rest, [] | [b'0'..=b'9' | b'e' | b'E', ..])).then_some((integer, rest))
-}
-
-/// The number of some digits, and what comes after them.
-fn digits(bytes: &[u8]) -> (u64, &[u8]) {
-    let (mut number, mut rest) = (0, bytes);
-    for byte in bytes
-        .iter()
-        .take(LONGEST_INTEGER)
-        .take_while(|byte| byte.is_ascii_digit())
-    {
-        number = 10 * number + u64::from(byte - b'0');
-        rest = &rest[1..];
-    }
-    (number, rest)
-}
-
 fn timestamp_of_number(number: &str) -> Option<u64> {
     let seconds = if let Ok(seconds) = number.parse() {
         seconds
@@ -672,6 +699,3 @@ const DEEPEST: usize = 127;
 
 /// The end of the year 9999, in Unix seconds.
 const LATEST_TIMESTAMP: u64 = 253_402_300_799;
-
-/// Any number of so many digits fits into 64 bits.
-const LONGEST_INTEGER: usize = 18;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fearless_simd::Level;
 use greenapi_exporter::green_api::wire::{Fold, InvalidJson, LONGEST_CAPTURED};
 use greenapi_exporter::journal::{Record, SendByApi, StatusId, StatusMessage, TypeMessage};
 use serde_json::Value;
@@ -15,8 +16,12 @@ pub(crate) struct Answer {
 }
 
 /// What the fold makes of a document that comes in these pieces.
+///
+/// It must be the same whatever registers it takes: all that the machine has take turns, by where the document is cut first.
 pub(crate) fn fold<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Answer, InvalidJson> {
-    let mut fold = Fold::default();
+    let mut chunks = chunks.into_iter().peekable();
+    let turn = chunks.peek().map_or(0, |first| first.len());
+    let mut fold = Fold::at(level(turn));
     let mut answer = Answer::default();
     for chunk in chunks {
         fold.feed(chunk, &mut |id_message, record| {
@@ -26,6 +31,24 @@ pub(crate) fn fold<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Ans
     }
     answer.malformed = fold.finish()?;
     Ok(answer)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn level(turn: usize) -> Level {
+    let widest = Level::new();
+    let narrower = match turn % 4 {
+        0 => widest.as_sse2().map(Level::Sse2),
+        1 => widest.as_sse4_2().map(Level::Sse4_2),
+        2 => widest.as_avx2().map(Level::Avx2),
+        _ => None,
+    };
+    narrower.unwrap_or(widest)
+}
+
+/// Others have but one.
+#[cfg(not(target_arch = "x86_64"))]
+fn level(_: usize) -> Level {
+    Level::new()
 }
 
 /// Panics unless `serde_json` agrees with what became of the document. Where it refuses what was folded, it must not once what is

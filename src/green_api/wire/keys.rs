@@ -1,7 +1,9 @@
 //! The keys of a journal: its statuses have the same ones, spelled alike, so that one that came before is told at once.
 
+use fearless_simd::prelude::*;
+
 use super::Role;
-use super::strings::{BLOCK, differences};
+use super::strings::{HALF, differences};
 
 /// Keys that came before.
 #[derive(Debug)]
@@ -18,9 +20,9 @@ pub(super) struct KnownKeys {
 #[derive(Debug)]
 struct KnownKey {
     /// The key from behind its opening quote on, and what comes until its value.
-    spelled: [u8; BLOCK],
+    spelled: [u8; HALF],
     /// A bit for each byte of that. It follows from the length, but to reckon it for every key makes a fold slower by a twentieth.
-    bits: u32,
+    bits: u64,
     length: u8,
     /// What the value of such a member is in a status.
     role: Role,
@@ -44,13 +46,13 @@ impl KnownKeys {
     /// from that value on.
     ///
     /// The one that is expected is tried first: then where its value begins is known without waiting for what the bytes are.
-    #[inline]
-    pub(super) fn find<'a>(&mut self, bytes: &'a [u8]) -> Option<(Role, &'a [u8])> {
+    #[inline(always)]
+    pub(super) fn find<'a, S: Simd>(&mut self, simd: S, bytes: &'a [u8]) -> Option<(Role, &'a [u8])> {
         let start = bytes.first_chunk()?;
         let mut at = self.expected;
-        if !self.is_at(at, start) {
+        if !self.is_at(simd, at, start) {
             at = self.by_slot[slot(start)];
-            if !self.is_at(at, start) {
+            if !self.is_at(simd, at, start) {
                 return None;
             }
             self.link(at);
@@ -73,7 +75,7 @@ impl KnownKeys {
         let Ok(at) = u8::try_from(self.keys.len()) else { return };
         self.keys.push(KnownKey {
             spelled: *spelled,
-            bits: u32::MAX >> (LONGEST - length),
+            bits: (1 << length) - 1,
             length,
             role,
             next: 0,
@@ -83,9 +85,11 @@ impl KnownKeys {
         (self.latest, self.expected) = (at, 0);
     }
 
-    #[inline]
-    fn is_at(&self, at: u8, start: &[u8; BLOCK]) -> bool {
-        self.keys.get(usize::from(at)).is_some_and(|known| known.begins(start))
+    #[inline(always)]
+    fn is_at<S: Simd>(&self, simd: S, at: u8, start: &[u8; HALF]) -> bool {
+        self.keys
+            .get(usize::from(at))
+            .is_some_and(|known| known.begins(simd, start))
     }
 
     /// Keeps which key came after the latest.
@@ -97,15 +101,15 @@ impl KnownKeys {
 }
 
 impl KnownKey {
-    #[inline]
-    fn begins(&self, start: &[u8; BLOCK]) -> bool {
-        differences(start, &self.spelled) & self.bits == 0
+    #[inline(always)]
+    fn begins<S: Simd>(&self, simd: S, start: &[u8; HALF]) -> bool {
+        differences(simd, start, &self.spelled) & self.bits == 0
     }
 }
 
 /// Where a key is looked for: by a hash of its first letters, and nothing that comes after it.
 #[inline]
-fn slot(start: &[u8; BLOCK]) -> usize {
+fn slot(start: &[u8; HALF]) -> usize {
     const EACH: u64 = u64::MAX / 0xff;
     let letters = start.first_chunk().map_or(0, |letters| u64::from_le_bytes(*letters));
     // The lowest bit that is set here is the highest of the first quote.

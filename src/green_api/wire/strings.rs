@@ -2,155 +2,119 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
-use wide::i8x32;
+use fearless_simd::prelude::*;
+use fearless_simd::{i8x64, u8x32, u8x64};
+use fearless_simd_macros::simd;
 
 /// Where the quote is that ends a string, if it is in these bytes of it; `escaped` tells whether the first of them is.
 ///
 /// Most strings are short and plain: those are looked through at once.
-#[inline]
-pub(super) fn closing_quote(escaped: bool, bytes: &[u8]) -> Option<usize> {
-    if !escaped {
-        for (index, block) in blocks(bytes).iter().take(SHORT).enumerate() {
-            let special = Block::new(*block).quotes_or_backslashes();
-            if special != 0 {
-                let at = BLOCK * index + special.trailing_zeros() as usize;
-                if bytes[at] == b'"' {
-                    return Some(at);
-                }
-                break;
-            }
+#[inline(always)]
+pub(super) fn closing_quote<S: Simd>(simd: S, escaped: bool, bytes: &[u8]) -> Option<usize> {
+    if !escaped && let Some(first) = bytes.first_chunk() {
+        let special = first_of(quotes_or_backslashes(block(simd, first)));
+        if bytes.get(special) == Some(&b'"') {
+            return Some(special);
         }
     }
-    closing_quote_of_any(escaped, bytes)
+    closing_quote_of_any(simd, escaped, bytes)
 }
 
 /// The same for any string. A function of its own, because the many registers that it takes would have to be saved for every
 /// short one.
+#[simd]
 #[inline(never)]
-fn closing_quote_of_any(mut escaped: bool, bytes: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    loop {
-        if !escaped {
-            from += memchr2(b'"', b'\\', &bytes[from..])?;
-            if bytes[from] == b'"' {
-                return Some(from);
-            }
-        }
-        // Where there is one escape there are more, as a rule. They are looked for in many bytes at once, for as long as there are.
-        for wide in bytes[from..].as_chunks::<{ 2 * BLOCK }>().0 {
-            let (quotes, backslashes) = marks(wide);
-            let ends = quotes & !escaped_bytes(backslashes, &mut escaped);
-            if ends != 0 {
-                return Some(from + ends.trailing_zeros() as usize);
-            }
-            from += wide.len();
-            if backslashes == 0 {
-                break;
-            }
-        }
-        let rest = &bytes[from..];
-        if rest.len() < 2 * BLOCK {
-            let ends = |byte: u8| {
-                let ends = byte == b'"' && !escaped;
-                escaped = byte == b'\\' && !escaped;
-                ends
-            };
-            return rest.iter().copied().position(ends).map(|quote| from + quote);
+fn closing_quote_of_any<S: Simd>(simd: S, mut escaped: bool, bytes: &[u8]) -> Option<usize> {
+    let (blocks, rest) = bytes.as_chunks();
+    for (index, bytes) in blocks.iter().enumerate() {
+        let block = block(simd, bytes);
+        let quotes = block.simd_eq(b'"').to_bitmask();
+        let backslashes = block.simd_eq(b'\\').to_bitmask();
+        let ends = if backslashes == 0 && !escaped {
+            quotes
+        } else {
+            quotes & !escaped_bytes(backslashes, &mut escaped)
+        };
+        if ends != 0 {
+            return Some(BLOCK * index + first_of(ends));
         }
     }
+    let ends = |byte: u8| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    };
+    let quote = rest.iter().copied().position(ends)?;
+    Some(bytes.len() - rest.len() + quote)
 }
 
-/// Passes over strings of an array, from somewhere in the first of them, that are plain and have nothing but a comma between them.
-/// How many have ended, and where the one begins, behind its opening quote, that is next.
+/// Passes over strings of an array, from somewhere in the first of them, that are plain and have a comma, or a comma and a space,
+/// between them: their quotes are then `GAP` bytes apart, 2 or 3. How many have ended, and where the one begins, behind its opening
+/// quote, that is next.
 ///
 /// It is for long lists of participants, whose ends would have to be looked for one after the other. No step waits for where the
 /// strings of the one before it end.
-pub(super) fn dense_strings(bytes: &[u8]) -> (u32, usize) {
+#[simd]
+pub(super) fn dense_strings<const GAP: u32, S: Simd>(simd: S, bytes: &[u8]) -> (u32, usize) {
     let (mut strings, mut next) = (0, 0);
-    let mut wides = bytes.as_chunks::<{ 2 * BLOCK }>().0.iter().map(Separators::new);
-    let Some(mut here) = wides.next() else {
+    let mut blocks = bytes.as_chunks().0.iter();
+    let Some(first) = blocks.next() else {
         return (strings, next);
     };
+    let mut here = Marks::new(simd, first);
     let (mut from, mut begun) = (0, 0);
     loop {
-        let there = wides.next();
-        let (quotes_there, commas_there) = there.as_ref().map_or((0, 0), |there| (there.quotes, there.commas));
+        let there = blocks.next().map(|bytes| Marks::new(simd, bytes));
+        let beyond = there.unwrap_or_default();
         // A string ends where the quotes around a comma begin, and the next one begins where they end.
-        let comma_follows = here.commas >> 1 | commas_there << 63;
-        let quote_follows = here.quotes >> 2 | quotes_there << 62;
-        let mut ends = here.quotes & comma_follows & quote_follows;
-        let beginnings = ends << 2 | begun;
+        let mut ends = here.quotes & ahead(1, here.commas, beyond.commas) & ahead(GAP, here.quotes, beyond.quotes);
+        if GAP == 3 {
+            ends &= ahead(2, here.spaces, beyond.spaces);
+        }
+        let beginnings = ends << GAP | begun;
         // There may be no other quote, and none that does both: that one is around a string that is a comma.
         let others = (here.quotes ^ (ends | beginnings)) | (ends & beginnings) | here.backslashes;
         if others != 0 {
-            ends &= (others ^ (others - 1)) >> 3;
+            ends &= (others ^ (others - 1)) >> (GAP + 1);
         }
         strings += ends.count_ones();
         if let Some(last) = ends.checked_ilog2() {
-            next = from + last as usize + 3;
+            next = from + (last + GAP + 1) as usize;
         }
         let (0, Some(there)) = (others, there) else {
             return (strings, next);
         };
-        begun = ends >> 62;
-        from += 2 * BLOCK;
+        begun = ends >> (u64::BITS - GAP);
+        from += BLOCK;
         here = there;
     }
 }
 
-/// Where bytes differ, a bit for each.
-#[inline]
-pub(super) fn differences(bytes: &[u8; BLOCK], others: &[u8; BLOCK]) -> u32 {
-    !Block::new(*bytes).0.simd_eq(Block::new(*others).0).to_bitmask()
-}
-
-/// What comes after some spaces.
-pub(super) fn after_spaces(mut bytes: &[u8]) -> &[u8] {
-    const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
-    while let Some((first, rest)) = bytes.split_first_chunk() {
-        let others = u64::from_le_bytes(*first) ^ SPACES;
-        if others != 0 {
-            return &bytes[others.trailing_zeros() as usize / 8..];
-        }
-        bytes = rest;
-    }
-    bytes
-}
-
-/// Where quotes and backslashes are in some bytes, a bit for each byte.
-fn marks(wide: &[u8; 2 * BLOCK]) -> (u64, u64) {
-    let quotes = mask(wide, |block| block.equal(b'"').to_bitmask());
-    let backslashes = mask(wide, |block| block.equal(b'\\').to_bitmask());
-    (quotes, backslashes)
-}
-
-/// What may be between the strings of an array, and what may be in them, in some bytes: a bit for each byte.
-struct Separators {
+/// What may be between the strings of an array, and what may be in them, in a block: a bit for each byte.
+#[derive(Clone, Copy, Default)]
+struct Marks {
     quotes: u64,
     commas: u64,
+    spaces: u64,
     backslashes: u64,
 }
 
-impl Separators {
-    fn new(wide: &[u8; 2 * BLOCK]) -> Self {
-        let (quotes, backslashes) = marks(wide);
+impl Marks {
+    #[inline(always)]
+    fn new<S: Simd>(simd: S, bytes: &[u8; BLOCK]) -> Self {
+        let block = block(simd, bytes);
         Self {
-            quotes,
-            commas: mask(wide, |block| block.equal(b',').to_bitmask()),
-            backslashes,
+            quotes: block.simd_eq(b'"').to_bitmask(),
+            commas: block.simd_eq(b',').to_bitmask(),
+            spaces: block.simd_eq(b' ').to_bitmask(),
+            backslashes: block.simd_eq(b'\\').to_bitmask(),
         }
     }
 }
 
-/// What is found in each block of some bytes. Spelled out, since a loop would take longer than what it does.
-#[inline]
-fn mask(wide: &[u8; 2 * BLOCK], found: impl Fn(Block) -> u32) -> u64 {
-    let [first, second] = blocks(wide) else {
-        return 0;
-    };
-    let found = |block: &[u8; BLOCK]| u64::from(found(Block::new(*block)));
-    found(first) | found(second) << BLOCK
+/// What is so many bytes further on.
+fn ahead(bytes: u32, here: u64, beyond: u64) -> u64 {
+    here >> bytes | beyond << (u64::BITS - bytes)
 }
 
 /// Which bytes are escaped, given where the backslashes are; `escaped` tells it of the first byte, and then of the byte after the last.
@@ -169,16 +133,74 @@ fn escaped_bytes(backslashes: u64, escaped: &mut bool) -> u64 {
 }
 
 /// The text of a string that ends soon and is plain ASCII, as most are.
-#[inline]
-pub(super) fn short_plain(bytes: &[u8]) -> Option<&[u8]> {
-    for (index, block) in blocks(bytes).iter().take(SHORT).enumerate() {
-        let special = Block::new(*block).not_plain();
-        if special != 0 {
-            let length = BLOCK * index + special.trailing_zeros() as usize;
-            return (bytes[length] == b'"').then_some(&bytes[..length]);
-        }
+#[inline(always)]
+pub(super) fn short_plain<S: Simd>(simd: S, bytes: &[u8]) -> Option<&[u8]> {
+    let block = block(simd, bytes.first_chunk()?);
+    // As signed numbers, bytes that aren't ASCII are less than a space, like control characters.
+    let signed: i8x64<S> = block.bitcast();
+    let unusual = signed.simd_lt(b' '.cast_signed()).to_bitmask();
+    let (text, end) = bytes.split_at_checked(first_of(quotes_or_backslashes(block) | unusual))?;
+    (end.first() == Some(&b'"')).then_some(text)
+}
+
+/// The integer part of a number that begins with a digit other than 0, has no exponent and ends soon, and what comes after it.
+#[inline(always)]
+pub(super) fn short_number<S: Simd>(simd: S, bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = (half(simd, bytes.first_chunk()?) - b'0').simd_lt(10).to_bitmask();
+    let length = digits.trailing_ones() as usize;
+    let (integer, mut rest) = bytes.split_at(length);
+    if let [b'.', after @ ..] = rest {
+        let fraction = (digits >> length >> 1).trailing_ones() as usize;
+        rest = after.get(fraction..).filter(|_| fraction > 0)?;
     }
-    None
+    if length > LONGEST_INTEGER {
+        return None;
+    }
+    let integer = integer
+        .iter()
+        .fold(0, |integer, digit| 10 * integer + u64::from(digit - b'0'));
+    // It may go on in the next chunk, or for longer.
+    (!matches!(rest, [] | [b'0'..=b'9' | b'e' | b'E', ..])).then_some((integer, rest))
+}
+
+/// Where bytes differ, a bit for each, the first byte's the lowest.
+#[inline(always)]
+pub(super) fn differences<S: Simd>(simd: S, bytes: &[u8; HALF], others: &[u8; HALF]) -> u64 {
+    (!half(simd, bytes).simd_eq(half(simd, others))).to_bitmask()
+}
+
+#[inline(always)]
+fn quotes_or_backslashes<S: Simd>(block: u8x64<S>) -> u64 {
+    (block.simd_eq(b'"') | block.simd_eq(b'\\')).to_bitmask()
+}
+
+/// Bytes that are looked at at once. What is found in them is told by a bit for each byte, the first byte's the lowest.
+#[inline(always)]
+fn block<S: Simd>(simd: S, bytes: &[u8; BLOCK]) -> u8x64<S> {
+    u8x64::from_slice(simd, bytes)
+}
+
+#[inline(always)]
+fn half<S: Simd>(simd: S, bytes: &[u8; HALF]) -> u8x32<S> {
+    u8x32::from_slice(simd, bytes)
+}
+
+/// Where the first bit is that is set; behind the block if none is, which is where to look next.
+fn first_of(bits: u64) -> usize {
+    bits.trailing_zeros() as usize
+}
+
+/// What comes after some spaces.
+pub(super) fn after_spaces(mut bytes: &[u8]) -> &[u8] {
+    const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
+    while let Some((first, rest)) = bytes.split_first_chunk() {
+        let others = u64::from_le_bytes(*first) ^ SPACES;
+        if others != 0 {
+            return &bytes[others.trailing_zeros() as usize / 8..];
+        }
+        bytes = rest;
+    }
+    bytes
 }
 
 /// Whether the byte after these bytes of a string is escaped: an even number of backslashes escape each other.
@@ -196,40 +218,11 @@ pub(super) fn unescaped(raw: &[u8]) -> Option<Cow<'_, str>> {
     std::str::from_utf8(raw).ok().map(Cow::Borrowed)
 }
 
-/// Bytes that are looked at at once. What is found is told by a bit for each byte, the first byte's the lowest.
-#[derive(Clone, Copy)]
-struct Block(i8x32);
+/// So many bytes are looked at at once: what the widest register of any machine holds.
+const BLOCK: usize = 64;
 
-impl Block {
-    #[inline]
-    fn new(bytes: [u8; BLOCK]) -> Self {
-        Self(i8x32::new(bytes.map(u8::cast_signed)))
-    }
+/// Half of a block, for what is seldom longer.
+pub(super) const HALF: usize = BLOCK / 2;
 
-    #[inline]
-    fn equal(self, byte: u8) -> i8x32 {
-        self.0.simd_eq(i8x32::splat(byte.cast_signed()))
-    }
-
-    #[inline]
-    fn quotes_or_backslashes(self) -> u32 {
-        (self.equal(b'"') | self.equal(b'\\')).to_bitmask()
-    }
-
-    /// What isn't plain ASCII or would end it. As signed numbers, bytes that aren't ASCII are less than a space, like control characters.
-    #[inline]
-    fn not_plain(self) -> u32 {
-        let unusual = self.0.simd_lt(i8x32::splat(b' '.cast_signed()));
-        (self.equal(b'"') | self.equal(b'\\') | unusual).to_bitmask()
-    }
-}
-
-fn blocks(bytes: &[u8]) -> &[[u8; BLOCK]] {
-    bytes.as_chunks().0
-}
-
-/// So many bytes are looked at at once: two registers of any machine.
-pub(super) const BLOCK: usize = 32;
-
-/// A string that ends within so many blocks is short.
-const SHORT: usize = 2;
+/// Any number of so many digits fits into 64 bits.
+const LONGEST_INTEGER: usize = 18;
