@@ -134,27 +134,23 @@ impl Fold {
             State::Key => return self.key(simd, bytes),
             _ => {}
         }
-        let mut bytes = trim_space(bytes);
-        while let Some((byte, after)) = bytes.split_first() {
-            match (self.state, byte, self.open.last()) {
-                (State::Comma, b',', Some(&Container::Array(role))) => {
-                    return self.elements(simd, role.of_element(), after);
-                }
-                (State::Comma, b',', Some(&Container::Object(role))) => return self.members(simd, role, after),
-                (State::Comma | State::FirstElement, b']', Some(Container::Array(_)))
-                | (State::Comma | State::FirstKey, b'}', Some(Container::Object(_))) => {
-                    self.close(on_record);
-                    bytes = trim_space(after);
-                }
-                (State::FirstElement, _, Some(&Container::Array(role))) => {
-                    return self.elements(simd, role.of_element(), bytes);
-                }
-                (State::FirstKey, _, Some(&Container::Object(role))) => return self.members(simd, role, bytes),
-                (State::Colon, b':', _) => return self.value(simd, after),
-                _ => return self.refuse(bytes),
+        let bytes = trim_space(bytes);
+        let Some((byte, after)) = bytes.split_first() else {
+            return Some(bytes);
+        };
+        match (self.state, byte, self.open.last()) {
+            (State::Comma, b',', Some(&Container::Array(role))) => self.elements(simd, role.of_element(), after),
+            (State::Comma, b',', Some(&Container::Object(role))) => self.members(simd, role, after),
+            (State::Comma | State::FirstElement, b']', Some(Container::Array(_)))
+            | (State::Comma | State::FirstKey, b'}', Some(Container::Object(_))) => {
+                self.close(on_record);
+                Some(after)
             }
+            (State::FirstElement, _, Some(&Container::Array(role))) => self.elements(simd, role.of_element(), bytes),
+            (State::FirstKey, _, Some(&Container::Object(role))) => self.members(simd, role, bytes),
+            (State::Colon, b':', _) => self.value(simd, after),
+            _ => self.refuse(bytes),
         }
-        Some(bytes)
     }
 
     /// Goes over the members of an object from a key on, as long as they are plain, and into the one that isn't.
