@@ -69,6 +69,13 @@ impl Books {
         locked(&self.by_instance).entry(id).or_insert_with(new);
     }
 
+    /// When the instance's journal was last read, as far as the ledger knows: the store is told of it every ten minutes.
+    pub fn last_success(&self, id: InstanceId) -> Option<SystemTime> {
+        let books = locked(&self.by_instance);
+        let seconds = books.get(&id)?.ledger.last_success()?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    }
+
     /// The minutes to ask the API for, so that nothing is missed since the last answer (spec 7.4).
     pub fn minutes_to_ask(&self, id: InstanceId, window: Duration, now: SystemTime) -> u64 {
         let books = locked(&self.by_instance);

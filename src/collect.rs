@@ -143,10 +143,13 @@ impl<T> Attempt<T> {
 }
 
 impl Target {
-    /// An instance of which nothing is known yet.
+    /// An instance of which nothing is known yet but what its ledger tells.
     pub fn new(config: Arc<config::Instance>, api: Arc<Api>) -> Self {
-        let nothing = Fetched::nothing(api.clock.now());
-        Self::with(Arc::new(nothing), config, api)
+        let fetched = Fetched {
+            last_success: api.books.last_success(config.account.id),
+            ..Fetched::nothing(api.clock.now())
+        };
+        Self::with(Arc::new(fetched), config, api)
     }
 
     /// The same instance, configured in another way: it keeps its counters, and what it knows until it is fetched anew.
