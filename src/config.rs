@@ -161,14 +161,6 @@ impl Config {
         }
     }
 
-    /// The listed instance with this id or name.
-    pub fn find(&self, target: &str) -> Option<&Arc<Instance>> {
-        let by_id = |instance: &&Arc<Instance>| target.parse() == Ok(instance.account.id);
-        let by_name = |instance: &&Arc<Instance>| *instance.account.name == *target;
-        let mut instances = self.instances.iter();
-        instances.clone().find(by_id).or_else(|| instances.find(by_name))
-    }
-
     /// This configuration as a YAML file, with every default spelled out and every secret shown as `<secret>`.
     pub fn effective(&self) -> String {
         effective::Effective(self).to_string()

@@ -67,7 +67,8 @@ async fn fetch(partner: config::Partner, api: Arc<Api>, previous: Option<Discove
             (Some(instances), partner.refresh_interval)
         }
         Err(failure) => {
-            warn!(%failure, "cannot list the partner account's instances");
+            let hint = "check the `api_url` and the token of `partner`";
+            warn!(%failure, hint, "cannot list the partner account's instances");
             // A partner account that has never been listed leaves scrapes empty: try again soon, but not at every scrape.
             let wait = failure.result.wait(failure.retry_after, 1).max(FIRST_RETRY);
             (previous, wait.min(partner.refresh_interval))

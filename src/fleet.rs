@@ -166,17 +166,21 @@ impl Fleet {
         self.shard
     }
 
-    /// Why scrapes would show less than what is configured, if they would.
-    pub fn unready(&self) -> Option<&'static str> {
-        let present = self.present();
-        let unlisted = present
+    /// Lists the partner account's instances anew if that is due; the first time, waits for them until `deadline`.
+    ///
+    /// The error says why scrapes would show less than what is configured.
+    pub async fn list(&self, deadline: Instant) -> Result<(), &'static str> {
+        let present = self.discovered(deadline).await;
+        let is_listed = present
             .discovery
             .as_ref()
-            .is_some_and(|discovery| !discovery.has_succeeded());
-        unlisted.then_some("the partner account's instances have not been listed yet")
+            .is_none_or(|discovery| discovery.has_succeeded());
+        is_listed
+            .then_some(())
+            .ok_or("the partner account's instances have not been listed yet")
     }
 
-    /// What is configured, with the partner account's instances. Only the first scrapes wait for these: they'd show nothing else.
+    /// What is configured, with the partner account's instances. Only the first requests wait for these: they'd show nothing else.
     async fn discovered(&self, deadline: Instant) -> Arc<Present> {
         let present = self.present();
         let Some(discovery) = &present.discovery else {

@@ -105,10 +105,10 @@ impl Pages {
         let answer = match handler {
             METRICS => self.scrape(self.metrics(request.headers())).await,
             "/probe" => self.scrape(self.probe(request)).await,
-            "/sd" => self.service_discovery(),
+            "/sd" => self.service_discovery(request.headers()).await,
             "/config" => text(StatusCode::OK, self.fleet.effective_config()),
             "/-/healthy" => text(StatusCode::OK, "healthy\n"),
-            "/-/ready" => self.ready(),
+            "/-/ready" => self.ready().await,
             RELOAD => self.reload().await,
             _ => self.landing(),
         };
@@ -186,7 +186,16 @@ impl Pages {
     }
 
     /// The instances for Prometheus' HTTP service discovery. Where they are probed is up to its relabelling.
-    fn service_discovery(&self) -> Response<Body> {
+    ///
+    /// While not all are known, it is refused: Prometheus then goes on with those that it was told of before.
+    async fn service_discovery(&self, headers: &HeaderMap) -> Response<Body> {
+        let deadline = match self.deadline(headers) {
+            Ok(deadline) => deadline,
+            Err(answer) => return *answer,
+        };
+        if let Err(reason) = self.fleet.list(deadline).await {
+            return text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"));
+        }
         let group = |instance: Instance| {
             let id = instance.account.id.to_string();
             serde_json::json!({
@@ -212,10 +221,11 @@ impl Pages {
         }
     }
 
-    fn ready(&self) -> Response<Body> {
-        match self.fleet.unready() {
-            None => text(StatusCode::OK, "ready\n"),
-            Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+    /// Whoever waits for it to become ready may be the only one to ask, so that asking begins what is waited for.
+    async fn ready(&self) -> Response<Body> {
+        match self.fleet.list(Instant::now()).await {
+            Ok(()) => text(StatusCode::OK, "ready\n"),
+            Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
         }
     }
 

@@ -59,6 +59,28 @@ async fn usage_errors_end_with_1() {
 }
 
 #[tokio::test]
+async fn an_instance_of_a_partner_account_can_be_backfilled() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let token = TempFile::new("token", simulator.partner_token());
+    let config = format!(
+        "partner:\n  api_url: {url}\n  token_file: {}\n  instance_api_url: {url}\n",
+        token.path()
+    );
+    let file = TempFile::new("exporter.yml", &config);
+    let target = id(0).to_string();
+    let finished = run(&mut binary(&[
+        "backfill",
+        "--config.file",
+        file.path(),
+        "--target",
+        &target,
+    ]))
+    .await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout.ends_with("# EOF\n"), "{}", finished.stdout);
+}
+
+#[tokio::test]
 async fn flags_can_be_given_by_the_environment() {
     let finished = run(binary(&["check-config"]).env("GREENAPI_EXPORTER_CONFIG_FILE", "/nonexistent.yml")).await;
     assert_eq!(finished.code, Some(1));

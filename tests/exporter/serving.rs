@@ -5,7 +5,7 @@ use reqwest::Method as Verb;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Exporter, PATIENCE, config, id, series, simulate, value};
+use crate::harness::{Exporter, PATIENCE, TempFile, config, id, series, simulate, value};
 
 async fn exporter(behaviours: &[Behaviour]) -> Exporter {
     let (simulator, url) = simulate(behaviours);
@@ -125,16 +125,20 @@ async fn health_and_readiness_are_told() {
     }
 }
 
+/// The configuration of a partner account, whose token is in the file, and of an instance that is none of its.
+fn partner_config(url: &str, token: &TempFile) -> String {
+    format!(
+        "partner:\n  api_url: {url}\n  token_file: {}\n  instance_api_url: {url}\n\
+         instances:\n  - id_instance: 7\n    name: listed\n    api_url: {url}\n    api_token: wrong\n",
+        token.path()
+    )
+}
+
 #[tokio::test]
 async fn instances_of_a_partner_account_are_discovered_and_readiness_waits_for_them() {
     let (simulator, url) = simulate(&[Behaviour::Healthy, Behaviour::Forbidden]);
-    let config = format!(
-        "partner:\n  api_url: {url}\n  token_file: token\n  instance_api_url: {url}\n\
-         instances:\n  - id_instance: 7\n    name: listed\n    api_url: {url}\n    api_token: wrong\n"
-    );
-    let token = crate::harness::TempFile::new("token", simulator.partner_token());
-    let config = config.replace("token_file: token", &format!("token_file: {}", token.path()));
-    let exporter = Exporter::start(&config, &[]).await;
+    let token = TempFile::new("token", simulator.partner_token());
+    let exporter = Exporter::start(&partner_config(&url, &token), &[]).await;
     let unready = exporter.get("/-/ready").await;
     assert_eq!(unready.status, 503);
     assert!(unready.text.contains("not been listed"), "{}", unready.text);
@@ -145,6 +149,38 @@ async fn instances_of_a_partner_account_are_discovered_and_readiness_waits_for_t
         Some(1.0)
     );
     assert_eq!(exporter.get("/-/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_partner_account_is_listed_for_whoever_asks_for_readiness_or_targets_before_any_scrape() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let token = TempFile::new("token", simulator.partner_token());
+    let config = partner_config(&url, &token);
+    let mut asked_for_readiness = Exporter::start(&config, &[]).await;
+    assert_eq!(asked_for_readiness.get("/-/ready").await.status, 503);
+    asked_for_readiness
+        .logged("listed the partner account's instances")
+        .await;
+    assert_eq!(asked_for_readiness.get("/-/ready").await.status, 200);
+    let asked_for_targets = Exporter::start(&config, &[]).await;
+    let targets = asked_for_targets.get("/sd").await;
+    assert_eq!(targets.status, 200);
+    assert!(targets.text.contains(&id(0).to_string()), "{}", targets.text);
+}
+
+#[tokio::test]
+async fn targets_are_refused_while_a_partner_account_cannot_be_listed() {
+    let (_simulator, url) = simulate(&[Behaviour::Healthy]);
+    let token = TempFile::new("token", "d75b3a66374942c5b3c019c698abc2067e151558acbd451234");
+    let mut exporter = Exporter::start(&partner_config(&url, &token), &[]).await;
+    let refused = exporter.get("/sd").await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.text.contains("not been listed"), "{}", refused.text);
+    let line = exporter.logged("cannot list the partner account's instances").await;
+    assert!(
+        line.contains("check the `api_url` and the token of `partner`"),
+        "{line}"
+    );
 }
 
 #[tokio::test]
