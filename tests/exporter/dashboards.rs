@@ -28,6 +28,17 @@ fn colours() -> Colours {
     serde_saphyr::from_str(&repository_file("dashboards/source/colours.yml")).unwrap()
 }
 
+/// The variables that are labels, each with what stands for all of its values.
+fn variables(name: &str) -> BTreeMap<String, String> {
+    let dashboard = committed(name);
+    let list = dashboard["templating"]["list"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    list.iter()
+        .filter(|variable| variable["type"] == "query")
+        .map(|variable| (text(&variable["name"]), text(&variable["allValue"])))
+        .collect()
+}
+
 /// Every panel of every dashboard but the headings of rows.
 fn panels() -> Vec<Value> {
     let all = NAMES
@@ -132,6 +143,14 @@ fn dashboards_can_be_imported_side_by_side_and_not_be_edited_in_place() {
 }
 
 #[test]
+fn history_that_was_backfilled_without_job_and_instance_is_a_part_of_all() {
+    for name in NAMES {
+        let all = variables(name);
+        assert_eq!([&all["job"], &all["instance"]], [".*", ".*"], "{name}");
+    }
+}
+
+#[test]
 fn a_colour_means_one_thing() {
     let mut meanings: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (name, colour) in colours().into_values().flatten() {
@@ -223,7 +242,7 @@ async fn move_on(simulator: &Simulator, step: u64) {
         SimStatus {
             status_message: states[age],
             participants: SimStatus::people(5),
-            send_by_api: [SendByApi::True, SendByApi::False][usize::from(number.is_multiple_of(2))],
+            send_by_api: SendByApi::ALL[usize::try_from(number).unwrap() % SendByApi::ALL.len()],
             ..SimStatus::new(format!("BAE5{number}"), now)
         }
     };
@@ -236,11 +255,10 @@ async fn move_on(simulator: &Simulator, step: u64) {
 }
 
 async fn has_data(prometheus: &Prometheus, query: &str) -> bool {
-    let query = ["job", "instance", "id_instance"]
-        .iter()
-        .rev()
-        .fold(query.to_owned(), |query, name| {
-            query.replace(&format!("\"${name}\""), "\".+\"")
+    let query = variables("overview")
+        .into_iter()
+        .fold(query.to_owned(), |query, (name, all)| {
+            query.replace(&format!("\"${name}\""), &format!("\"{all}\""))
         })
         .replace("$__rate_interval", "1m")
         .replace("$__range", "1h");

@@ -166,21 +166,23 @@ fn variables(offers: &str) -> Vec<Value> {
         "name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus",
         "current": {}, "options": [], "hide": 0, "includeAll": false, "multi": false, "refresh": 1, "regex": "",
     })];
+    // What was backfilled has neither job nor instance, and is a part of all.
     let chain = [
-        ("job", "Job", offers.to_owned()),
-        ("instance", "Instance", format!(r#"{offers}{{job=~"$job"}}"#)),
+        ("job", "Job", ".*", offers.to_owned()),
+        ("instance", "Instance", ".*", format!(r#"{offers}{{job=~"$job"}}"#)),
         (
             "id_instance",
             "Account",
+            ".+",
             r#"greenapi_instance_info{job=~"$job", instance=~"$instance"}"#.to_owned(),
         ),
     ];
-    for (name, label, series) in chain {
+    for (name, label, all, series) in chain {
         let query = format!("label_values({series}, {name})");
         variables.push(json!({
             "name": name, "label": label, "type": "query", "datasource": datasource(),
             "query": { "query": query, "refId": name, "qryType": 1 }, "definition": query,
-            "multi": true, "includeAll": true, "allValue": ".+", "refresh": 2, "sort": 1, "regex": "", "hide": 0,
+            "multi": true, "includeAll": true, "allValue": all, "refresh": 2, "sort": 1, "regex": "", "hide": 0,
             "current": { "selected": true, "text": ["All"], "value": ["$__all"] }, "options": [],
         }));
     }
