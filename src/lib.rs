@@ -38,6 +38,9 @@
 //!
 //! `main.rs`, [`journal`], [`ledger`], [`fetch`], [`snapshot`], [`catalogue`], [`green_api::wire`], [`flight`],
 //! [`collect`], [`books`], [`fleet`], [`pages`]. The [`simulator`] is a GREEN-API to try all this against.
+//!
+//! Comments cite `api.md` and the spec by section. These are the project's notes on GREEN-API and on what the exporter is to do;
+//! they are kept beside the repository.
 
 pub mod account;
 pub mod backfill;
