@@ -16,6 +16,8 @@ pub(super) struct Source {
     range: String,
     /// The family whose labels are offered as variables.
     offers: String,
+    /// What stands for all jobs, and for all instances, where that is more than those on offer.
+    all: Option<String>,
     rows: Vec<Row>,
 }
 
@@ -156,24 +158,23 @@ pub(super) fn dashboard(source: &Source, colours: &Colours) -> Value {
             "type": "dashboards", "title": "GREEN-API", "tags": ["green-api"], "asDropdown": false,
             "includeVars": true, "keepTime": true, "icon": "external link", "targetBlank": false, "tooltip": "", "url": "",
         }],
-        "templating": { "list": variables(&source.offers) },
+        "templating": { "list": variables(&source.offers, source.all.as_deref()) },
         "panels": panels,
     })
 }
 
-fn variables(offers: &str) -> Vec<Value> {
+fn variables(offers: &str, all: Option<&str>) -> Vec<Value> {
     let mut variables = vec![json!({
         "name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus",
         "current": {}, "options": [], "hide": 0, "includeAll": false, "multi": false, "refresh": 1, "regex": "",
     })];
-    // What was backfilled has neither job nor instance, and is a part of all.
     let chain = [
-        ("job", "Job", ".*", offers.to_owned()),
-        ("instance", "Instance", ".*", format!(r#"{offers}{{job=~"$job"}}"#)),
+        ("job", "Job", all, offers.to_owned()),
+        ("instance", "Instance", all, format!(r#"{offers}{{job=~"$job"}}"#)),
         (
             "id_instance",
             "Account",
-            ".+",
+            Some(".+"),
             r#"greenapi_instance_info{job=~"$job", instance=~"$instance"}"#.to_owned(),
         ),
     ];
