@@ -103,6 +103,8 @@ pub struct Target {
 pub struct Findings {
     fetched: Arc<Fetched>,
     collected: Collected,
+    /// Whether the deadline was over, so that some may be missing.
+    pub is_late: bool,
 }
 
 /// The flight of an optional collector: of what it found out when it last ran.
@@ -243,9 +245,8 @@ impl Target {
         Some(Box::pin(fetching))
     }
 
-    /// What was found out once no request is under way, or at `deadline`; then what is still awaited has failed.
-    pub async fn landed(self: &Arc<Self>, deadline: Instant) -> Findings {
-        let asked = Instant::now();
+    /// What was found out once no request is under way, or at `deadline`; then what is still awaited has failed, since `asked`.
+    pub async fn landed(self: &Arc<Self>, asked: Instant, deadline: Instant) -> Findings {
         let outgoing = self.outgoing.landed(deadline).await;
         if let Some(flight) = &self.statistic {
             // It asks for the statuses that the journal has, so it can only begin now.
@@ -265,7 +266,11 @@ impl Target {
             contacts: landed(self.contacts.as_ref(), asked, deadline).await,
             queue: landed(self.queue.as_ref(), asked, deadline).await,
         };
-        Findings { fetched, collected }
+        Findings {
+            fetched,
+            collected,
+            is_late: Instant::now() >= deadline,
+        }
     }
 
     /// What is known now, without asking.
@@ -281,6 +286,7 @@ impl Target {
         self.shown(Findings {
             fetched: self.outgoing.latest().value.fetched,
             collected,
+            is_late: false,
         })
     }
 
@@ -290,7 +296,7 @@ impl Target {
     }
 
     /// The instance as it is shown, with what has been counted of it by now: findings add to that once they are settled.
-    pub fn shown(&self, Findings { fetched, collected }: Findings) -> snapshot::Instance {
+    pub fn shown(&self, Findings { fetched, collected, .. }: Findings) -> snapshot::Instance {
         let incoming_books = self.incoming.as_ref().map(|_| &self.api.incoming_books);
         snapshot::Instance {
             account: self.account().clone(),

@@ -33,6 +33,7 @@ pub(crate) use problem::quoted;
 pub use secret::TokenSource;
 pub(crate) use secret::read_limited;
 pub(crate) use section::{Entry, Section};
+pub(crate) use value::fault_of_name;
 
 /// Tells the value of an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;

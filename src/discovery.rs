@@ -1,5 +1,6 @@
 //! Lists the instances of a partner account.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -59,7 +60,13 @@ async fn fetch(partner: config::Partner, api: Arc<Api>, previous: Option<Discove
     let listing = tokio::time::timeout(timeout, listing).await;
     let listing = listing.unwrap_or_else(|_| Err(Failure::timeout(timeout)));
     let (instances, fresh_for) = match listing.and_then(|body| answers::instances(&body)) {
-        Ok(listed) => {
+        Ok((listed, malformed)) => {
+            if malformed > 0 {
+                warn!(
+                    malformed,
+                    "left out elements of the partner account's list that are no instances"
+                );
+            }
             let instances: Discovered = known(&partner, listed);
             if previous.as_deref() != Some(&*instances) {
                 info!(instances = instances.len(), "listed the partner account's instances");
@@ -95,13 +102,37 @@ fn known(partner: &config::Partner, listed: Vec<PartnerInstance>) -> Discovered 
     // Names need not be unique there, but a name that two instances share can't be asked for.
     let mut names: Vec<Arc<str>> = instances.iter().map(|instance| instance.account.name.clone()).collect();
     names.sort_unstable();
-    for Account { id, name } in instances.iter_mut().map(|instance| &mut instance.account) {
-        let first = names.partition_point(|other| other < name);
-        if names.get(first + 1) == Some(name) {
-            *name = id.to_string().into();
+    for account in instances.iter_mut().map(|instance| &mut instance.account) {
+        let first = names.partition_point(|other| *other < account.name);
+        if names.get(first + 1) == Some(&account.name) {
+            account.name = account.id.to_string().into();
         }
     }
     instances.into_iter().map(Arc::new).collect()
+}
+
+/// The discovered instances beside the listed ones: each by its id whose name a listed one has, or is the id of another. Otherwise
+/// `/probe` could mean two.
+pub fn beside(listed: &[Arc<config::Instance>], discovered: &[Arc<config::Instance>]) -> Vec<Arc<config::Instance>> {
+    let names: BTreeSet<&str> = listed.iter().map(|instance| &*instance.account.name).collect();
+    let ids: BTreeSet<InstanceId> = listed
+        .iter()
+        .chain(discovered)
+        .map(|instance| instance.account.id)
+        .collect();
+    let is_taken = |Account { id, name }: &Account| {
+        let is_of_another = |other: InstanceId| other != *id && ids.contains(&other);
+        names.contains(&**name) || name.parse().is_ok_and(is_of_another)
+    };
+    let apart = |instance: &Arc<config::Instance>| {
+        let mut instance = instance.clone();
+        if is_taken(&instance.account) {
+            let account = &mut Arc::make_mut(&mut instance).account;
+            account.name = account.id.to_string().into();
+        }
+        instance
+    };
+    discovered.iter().map(apart).collect()
 }
 
 fn configured(
@@ -109,7 +140,10 @@ fn configured(
     id: InstanceId,
     listed: &PartnerInstance,
 ) -> Result<config::Instance, AccountError> {
-    let name = listed.name.as_deref().filter(|name| !name.is_empty());
+    let name = listed
+        .name
+        .as_deref()
+        .filter(|name| config::fault_of_name(name).is_none());
     Ok(config::Instance {
         account: Account {
             id,
@@ -125,3 +159,42 @@ fn configured(
 }
 
 const FIRST_RETRY: std::time::Duration = std::time::Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    fn instance(id: u64, name: &str) -> Arc<config::Instance> {
+        Arc::new(config::Instance {
+            account: Account {
+                id: id.into(),
+                name: name.into(),
+            },
+            credentials: Credentials {
+                api_url: "https://api.example".parse().unwrap(),
+                token: "d75b3a66".parse().unwrap(),
+            },
+            token_source: TokenSource::Partner,
+            settings: Settings::default().into(),
+        })
+    }
+
+    #[test]
+    fn a_discovered_instance_takes_no_name_that_a_listed_one_has_nor_the_id_of_another() {
+        let listed = [instance(1, "berlin"), instance(2, "2")];
+        let check = |id, name: &str, expected: &str| {
+            let discovered = [instance(id, name), instance(9, "paris")];
+            let names = beside(&listed, &discovered)
+                .into_iter()
+                .map(|instance| instance.account.name.to_string());
+            assert_eq!(names.collect::<Vec<_>>(), [expected, "paris"]);
+        };
+        check(8, "london", "london");
+        check(8, "berlin", "8");
+        check(8, "2", "8");
+        check(8, "9", "8");
+        check(8, "8", "8");
+        check(8, "10", "10");
+    }
+}

@@ -12,7 +12,7 @@ use crate::books::Books;
 use crate::clock::Clock;
 use crate::collect::{self, Api, Target};
 use crate::config::{self, Config};
-use crate::discovery::{Discovered, Discovery};
+use crate::discovery::{self, Discovered, Discovery};
 use crate::green_api::Client;
 use crate::shard::Shard;
 use crate::snapshot;
@@ -109,27 +109,38 @@ impl Fleet {
     /// Collects every instance; what doesn't answer until `deadline` is shown as late. In order of the ids.
     pub async fn collect(&self, deadline: Instant) -> Vec<snapshot::Instance> {
         let present = self.discovered(deadline).await;
+        let asked = Instant::now();
         collect::start(present.targets.values(), deadline);
-        let mut findings = Vec::with_capacity(present.targets.len());
+        let mut landed = Vec::with_capacity(present.targets.len());
         let landing = before_settling(deadline);
         // All requests are under way by themselves; to wait for one after the other takes as long as the longest.
         for target in present.targets.values() {
-            findings.push(target.landed(landing).await);
+            landed.push((target, target.landed(asked, landing).await));
             if self.books.pending() >= MOST_PENDING {
                 self.settle(deadline).await;
             }
         }
         self.settle(deadline).await;
-        let landed = present.targets.values().zip(findings);
-        landed.map(|(target, findings)| target.shown(findings)).collect()
+        // What is left of the time is theirs who are late. What they change is counted at the next scrape.
+        for (target, findings) in landed.iter_mut().filter(|(_, findings)| findings.is_late) {
+            *findings = target.landed(asked, deadline).await;
+        }
+        landed
+            .into_iter()
+            .map(|(target, findings)| target.shown(findings))
+            .collect()
     }
 
     /// Collects the instance whose id or name is `target`; `None` if there is none.
     pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<snapshot::Instance> {
         let target = self.discovered(deadline).await.find(target)?;
+        let asked = Instant::now();
         collect::start([&target], deadline);
-        let findings = target.landed(before_settling(deadline)).await;
+        let mut findings = target.landed(asked, before_settling(deadline)).await;
         self.settle(deadline).await;
+        if findings.is_late {
+            findings = target.landed(asked, deadline).await;
+        }
         Some(target.shown(findings))
     }
 
@@ -150,6 +161,16 @@ impl Fleet {
     /// The effective configuration, without secrets.
     pub fn effective_config(&self) -> String {
         self.present().config.effective()
+    }
+
+    /// The same of one instance, without the others and the partner account.
+    pub fn effective_config_of(&self, instance: Arc<config::Instance>) -> String {
+        let config = Config {
+            instances: vec![instance],
+            partner: None,
+            ..self.present().config.clone()
+        };
+        config.effective()
     }
 
     /// The statuses known to all ledgers, and how often one could not be written.
@@ -213,6 +234,7 @@ impl Fleet {
         before: &Targets,
     ) -> Targets {
         // An instance that is listed and discovered is collected as it is listed.
+        let discovered = discovery::beside(&config.instances, discovered);
         let wanted = discovered.iter().chain(&config.instances);
         let wanted = wanted.filter(|instance| self.shard.serves(instance.account.id));
         let wanted: BTreeMap<InstanceId, &Arc<config::Instance>> =

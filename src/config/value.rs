@@ -81,19 +81,30 @@ pub(super) const URL_HINT: &str = "give only the part before `/waInstance`";
 /// An instance's name: short, printable text.
 pub(super) fn name<'a>(entry: &Entry<'a>) -> Option<&'a str> {
     let name = entry.text()?;
-    let fault = if name.trim().is_empty() {
-        "a name can't be empty".to_owned()
+    match fault_of_name(name) {
+        None => Some(name),
+        Some(fault) => {
+            entry.refuse(fault);
+            None
+        }
+    }
+}
+
+/// Why a text can't be an instance's name, if it can't.
+pub(crate) fn fault_of_name(name: &str) -> Option<String> {
+    if name.trim().is_empty() {
+        Some("a name can't be empty".to_owned())
     } else if name.trim() != name || name.chars().any(char::is_control) {
-        "a name has no control characters and no white space at its ends".to_owned()
+        Some("a name has no control characters and no white space at its ends".to_owned())
     } else if name.chars().count() > NAME_LIMIT {
-        format!("a name has at most {NAME_LIMIT} characters")
+        Some(format!("a name has at most {NAME_LIMIT} characters"))
     } else if may_hold_secret(name) {
-        "a name has at most 32 letters and digits in a row: it is shown to people, and this may be a secret".to_owned()
+        let fault =
+            "a name has at most 32 letters and digits in a row: it is shown to people, and this may be a secret";
+        Some(fault.to_owned())
     } else {
-        return Some(name);
-    };
-    entry.refuse(fault);
-    None
+        None
+    }
 }
 
 /// The names of collectors, each once.

@@ -111,8 +111,15 @@ pub fn statistic(body: &[u8]) -> Result<BTreeMap<StatusMessage, u64>, Failure> {
     Ok(recipients)
 }
 
-/// Reads the answer of a partner's `getInstances` (api.md 2.10): the id, name and token of each instance that isn't deleted.
-pub fn instances(body: &[u8]) -> Result<Vec<PartnerInstance>, Failure> {
+/// Reads the answer of a partner's `getInstances` (api.md 2.10): the id, name and token of each instance that isn't deleted, and
+/// how many elements are something else. That nothing is an instance is a failure.
+pub fn instances(body: &[u8]) -> Result<(Vec<PartnerInstance>, u64), Failure> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Element {
+        Instance(PartnerInstance),
+        Other(IgnoredAny),
+    }
     // Errors arrive as an object in an answer of 200.
     #[derive(Deserialize)]
     struct Refusal {
@@ -125,20 +132,24 @@ pub fn instances(body: &[u8]) -> Result<Vec<PartnerInstance>, Failure> {
             |result| Failure::of_status(result, refusal.code, None),
         ));
     }
-    let mut instances = Vec::new();
-    read_each(body, |instance: PartnerInstance| {
-        if !instance.deleted {
-            instances.push(instance);
-        }
+    let (mut listed, mut malformed) = (Vec::new(), 0);
+    read_each(body, |element| match element {
+        Element::Instance(instance) => listed.push(instance),
+        Element::Other(_) => malformed += 1,
     })?;
-    Ok(instances)
+    if listed.is_empty() && malformed > 0 {
+        return Err(Failure::invalid_json("no element is an instance".to_owned()));
+    }
+    listed.retain(|instance| !instance.deleted);
+    Ok((listed, malformed))
 }
 
 /// An instance of a partner account. It holds the token and can't be printed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PartnerInstance {
-    /// Its number.
+    /// Its number, which other answers of the API write as a string.
+    #[serde(deserialize_with = "number_or_text")]
     pub id_instance: u64,
     /// Its name; may be empty and need not be unique.
     #[serde(default)]
@@ -148,6 +159,19 @@ pub struct PartnerInstance {
     /// Deleted instances stay listed for 3 months.
     #[serde(default)]
     deleted: bool,
+}
+
+fn number_or_text<'a, D: Deserializer<'a>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Id {
+        Number(u64),
+        Text(String),
+    }
+    match Id::deserialize(deserializer)? {
+        Id::Number(id) => Ok(id),
+        Id::Text(id) => id.parse().map_err(serde::de::Error::custom),
+    }
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
@@ -192,4 +216,41 @@ fn without_values(error: &serde_json::Error) -> Failure {
         serde_json::error::Category::Syntax | serde_json::error::Category::Io => "no JSON",
     };
     Failure::invalid_json(format!("{kind} at line {line}, column {column}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_that_is_no_instance_leaves_the_others_of_a_partner_account_listed() {
+        let check = |element: &str, expected: &[u64], malformed| {
+            let body = format!(r#"[{{"idInstance":7,"apiTokenInstance":"a","deleted":false}},{element}]"#);
+            let (instances, left_out) = instances(body.as_bytes()).unwrap();
+            let ids: Vec<u64> = instances.iter().map(|instance| instance.id_instance).collect();
+            assert_eq!((&*ids, left_out), (expected, malformed), "{element}");
+        };
+        check(r#"{"idInstance":8,"apiTokenInstance":"b","name":null}"#, &[7, 8], 0);
+        check(r#"{"idInstance":"8","apiTokenInstance":"b"}"#, &[7, 8], 0);
+        check(r#"{"idInstance":8,"apiTokenInstance":"b","deleted":true}"#, &[7], 0);
+        for element in [
+            "5",
+            "null",
+            "{}",
+            r#"{"idInstance":8}"#,
+            r#"{"idInstance":8.5,"apiTokenInstance":"b"}"#,
+            r#"{"idInstance":8,"apiTokenInstance":"b","name":5}"#,
+            r#"{"idInstance":8,"apiTokenInstance":"b","deleted":"true"}"#,
+        ] {
+            check(element, &[7], 1);
+        }
+    }
+
+    #[test]
+    fn a_list_in_which_nothing_is_an_instance_is_refused() {
+        let listed = |body: &str| instances(body.as_bytes()).map(|(listed, malformed)| (listed.len(), malformed));
+        assert_eq!(listed("[]"), Ok((0, 0)));
+        let cause = "no element is an instance".to_owned();
+        assert_eq!(listed(r#"[{"id":7}]"#), Err(Failure::invalid_json(cause)));
+    }
 }
