@@ -78,7 +78,7 @@ impl Client {
             JournalMethod::Incoming => "getIncomingStatuses",
         };
         let url = credentials.url(id, method, &format!("?minutes={minutes}"));
-        let mut body = Body::new(self.get(&url, id.into()).await?, self.max_response_bytes);
+        let mut body = self.body(self.get(&url, id.into()).await?)?;
         let mut fold = Fold::default();
         while let Some(chunk) = body.chunk().await? {
             fold.feed(&chunk, &mut on_record)?;
@@ -103,12 +103,20 @@ impl Client {
     }
 
     async fn get_whole(&self, url: &str, turn: u64) -> Result<Bytes, Failure> {
-        let mut body = Body::new(self.get(url, turn).await?, self.max_response_bytes);
+        let mut body = self.body(self.get(url, turn).await?)?;
         let mut whole = BytesMut::new();
         while let Some(chunk) = body.chunk().await? {
             whole.extend_from_slice(&chunk);
         }
         Ok(whole.freeze())
+    }
+
+    /// The body of an answer, unless the answer itself says that it is longer than is read.
+    fn body(&self, answer: Response) -> Result<Body, Failure> {
+        if answer.content_length() > Some(self.max_response_bytes) {
+            return Err(Failure::too_large());
+        }
+        Ok(Body::new(answer, self.max_response_bytes))
     }
 
     /// Gets `url` and returns the answer if it is a 200. By their ids, in whose order they are asked, instances take turns at the

@@ -43,8 +43,10 @@ impl Failure {
         } else {
             FetchResult::Interrupted
         };
+        // An answer that is no HTTP is no connection that broke.
+        let is_malformed = causes(&error).any(|cause| cause.downcast_ref().is_some_and(hyper::Error::is_parse));
         Self {
-            is_passing: result == FetchResult::Interrupted,
+            is_passing: result == FetchResult::Interrupted && !is_malformed,
             ..Self::new(result, root_cause(error))
         }
     }

@@ -2,12 +2,15 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use greenapi_exporter::simulator::{Behaviour, Method};
 use greenapi_exporter::web::{self, WebConfig};
 use hyper::Response;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 
 use crate::certificates::{Authority, this_machine};
@@ -113,6 +116,41 @@ async fn an_answer_over_the_limit_is_too_large() {
     let (simulator, url) = simulate(&[Behaviour::Huge(1_000_000)]);
     let config = config(&simulator, &url, "");
     check_config(&format!("{config}max_response_bytes: 65536\n"), "too_large").await;
+}
+
+/// Where every request is answered with these bytes, after which nothing comes. How many there were is counted.
+async fn raw_api(answer: &'static [u8]) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = requests.clone();
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            if connection.read(&mut head).await.is_ok_and(|length| length > 0) {
+                counted.fetch_add(1, Ordering::Relaxed);
+                _ = connection.write_all(answer).await;
+            }
+            open.push(connection);
+        }
+    });
+    (url, requests)
+}
+
+#[tokio::test]
+async fn an_answer_that_says_it_is_over_the_limit_is_too_large_at_once() {
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    let (url, _) = raw_api(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n[]").await;
+    check_config(&config(&simulator, &url, "timeout: 10m"), "too_large").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_http_is_interrupted_and_not_asked_for_again() {
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    let (url, requests) = raw_api(b"hello world\r\n\r\n").await;
+    check_config(&config(&simulator, &url, ""), "interrupted").await;
+    assert_eq!(requests.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
