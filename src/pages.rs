@@ -16,7 +16,6 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::exposition;
 use crate::fleet::Fleet;
 use crate::process;
@@ -168,10 +167,9 @@ impl Pages {
             return self.render(request.headers(), vec![instance], None);
         }
         let log = capture.map(|capture| capture.text()).unwrap_or_default();
-        let config = Config {
-            instances: config.into_iter().collect(),
-            ..Config::default()
-        };
+        let config = config
+            .map(|instance| self.fleet.effective_config_of(instance))
+            .unwrap_or_default();
         let metrics = self.page(None, None, vec![instance], None);
         let metrics: Vec<u8> = metrics
             .into_iter()
@@ -179,8 +177,7 @@ impl Pages {
             .collect();
         let metrics = String::from_utf8_lossy(&metrics);
         let page = format!(
-            "Logs of the probe:\n{log}\n\nMetrics that would have been returned:\n{metrics}\n\nConfiguration:\n{}",
-            config.effective()
+            "Logs of the probe:\n{log}\n\nMetrics that would have been returned:\n{metrics}\n\nConfiguration:\n{config}"
         );
         text(StatusCode::OK, page)
     }

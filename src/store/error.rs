@@ -86,6 +86,10 @@ impl StoreError {
         match error.into() {
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::InUse { path },
             redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Self::Foreign { path },
+            redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Damaged {
+                path,
+                reason: "its end is missing".to_owned(),
+            },
             redb::Error::Io(error) => Self::Io {
                 path,
                 reason: error.to_string(),

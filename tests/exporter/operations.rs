@@ -183,7 +183,8 @@ async fn counters_survive_a_reload_and_those_of_removed_instances_begin_anew() {
 #[tokio::test]
 async fn a_probe_with_debug_shows_its_log_its_metrics_and_its_configuration() {
     let (simulator, url) = simulate(&[Behaviour::Forbidden, Behaviour::Healthy]);
-    let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
+    let config = format!("{}max_response_bytes: 123456\n", config(&simulator, &url, ""));
+    let exporter = Exporter::start(&config, &[]).await;
     let page = exporter.get(&format!("/probe?target={}&debug=true", id(0))).await.text;
     let (log, rest) = page.split_once("Metrics that would have been returned:").unwrap();
     assert!(log.contains("level=DEBUG") && log.contains("result=forbidden"), "{log}");
@@ -191,6 +192,8 @@ async fn a_probe_with_debug_shows_its_log_its_metrics_and_its_configuration() {
     let (metrics, configuration) = rest.split_once("Configuration:").unwrap();
     assert_eq!(gauge(metrics, "greenapi_forbidden", 0), Some(1.0));
     assert!(configuration.contains("api_token: <secret>"), "{configuration}");
+    assert!(configuration.contains("max_response_bytes: 123456"), "{configuration}");
+    assert!(!configuration.contains(&id(1).to_string()), "{configuration}");
     assert!(!page.contains(&*simulator.logins()[0].token));
     // The log is that of this probe alone.
     let again = exporter.get(&format!("/probe?target={}&debug=true", id(0))).await.text;

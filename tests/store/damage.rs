@@ -56,6 +56,11 @@ fn a_file_that_was_cut_off_is_refused() {
         for length in places(bytes.len()) {
             let what = format!("{name}: cut to {length}");
             assert!(is_refused(&directory, &bytes[..length], &written, &what), "{what}");
+            let refusal = Store::open(&directory).map(drop).unwrap_err().to_string();
+            assert!(
+                refusal.contains("damaged") || refusal.contains("not a ledger"),
+                "{what}: {refusal}"
+            );
         }
     }
 }
