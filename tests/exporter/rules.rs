@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use crate::harness::{repository_file, repository_path};
+use crate::harness::{TempFile, repository_file, repository_path};
 
 const RULES: &str = "deploy/prometheus/rules";
 
@@ -155,6 +155,18 @@ fn every_alert_is_tested_to_fire_and_not_to_fire() {
             tested.contains(&(alert.to_owned(), false)),
             "{alert} is not tested not to fire"
         );
+    }
+}
+
+#[test]
+fn prometheus_accepts_the_scrape_configurations_of_the_readme() {
+    let readme = repository_file("README.md");
+    let blocks = readme.split("```").filter_map(|block| block.strip_prefix("yaml\n"));
+    let scraping = blocks.filter(|block| block.starts_with("scrape_configs:"));
+    let files: Vec<TempFile> = scraping.map(|block| TempFile::new("prometheus.yml", block)).collect();
+    assert!(!files.is_empty());
+    for file in &files {
+        check("promtool", &["check", "config", file.path()]);
     }
 }
 
