@@ -103,7 +103,7 @@ pub struct Target {
 pub struct Findings {
     fetched: Arc<Fetched>,
     collected: Collected,
-    /// Whether the deadline was over, so that some may be missing.
+    /// Whether the deadline was over, so that some may not be in yet.
     pub is_late: bool,
 }
 

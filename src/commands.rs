@@ -102,8 +102,10 @@ pub(crate) async fn backfill(flags: &Backfill, environment: Environment, clock: 
     let config = load(flags.config.config_file.clone(), environment)?;
     let client = Client::new(config.max_response_bytes, 1, clock.clone()).context("cannot set up TLS")?;
     let fleet = Fleet::new(config, Shard::ONLY, Default::default(), clock.clone()).context("cannot set up TLS")?;
-    // It may be one of a partner account. What can't be listed is in the log.
-    _ = fleet.list(Instant::now() + ONCE_TIMEOUT).await;
+    if fleet.find(&flags.target).is_none() {
+        // It may be one of a partner account. If that can't be listed, the log says why.
+        _ = fleet.list(Instant::now() + ONCE_TIMEOUT).await;
+    }
     let instance = fleet.find(&flags.target).with_context(|| no_instance(&flags.target))?;
     let end = unix_seconds(clock.now());
     let mut records = Vec::new();
