@@ -191,7 +191,7 @@ fn every_alert_has_a_severity_and_texts_and_a_section_in_the_runbooks() {
         let (summary, description) = (&rule.annotations["summary"], &rule.annotations["description"]);
         // A summary stands above a group of alerts, so it names none of them.
         assert!(summary.ends_with('.') && !summary.contains("{{"), "{summary}");
-        assert!(description.contains("$labels."), "{description}");
+        assert!(description.contains("{{ $labels."), "{description}");
         let url = format!(
             "https://greenapi-exporter.invalid/docs/runbooks.md#{}",
             alert.to_lowercase()
