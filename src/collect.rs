@@ -103,8 +103,6 @@ pub struct Target {
 pub struct Findings {
     fetched: Arc<Fetched>,
     collected: Collected,
-    /// Whether the deadline was over, so that some may not be in yet.
-    pub is_late: bool,
 }
 
 /// The flight of an optional collector: of what it found out when it last ran.
@@ -266,11 +264,7 @@ impl Target {
             contacts: landed(self.contacts.as_ref(), asked, deadline).await,
             queue: landed(self.queue.as_ref(), asked, deadline).await,
         };
-        Findings {
-            fetched,
-            collected,
-            is_late: Instant::now() >= deadline,
-        }
+        Findings { fetched, collected }
     }
 
     /// What is known now, without asking.
@@ -286,7 +280,6 @@ impl Target {
         self.shown(Findings {
             fetched: self.outgoing.latest().value.fetched,
             collected,
-            is_late: false,
         })
     }
 
@@ -296,7 +289,7 @@ impl Target {
     }
 
     /// The instance as it is shown, with what has been counted of it by now: findings add to that once they are settled.
-    pub fn shown(&self, Findings { fetched, collected, .. }: Findings) -> snapshot::Instance {
+    pub fn shown(&self, Findings { fetched, collected }: Findings) -> snapshot::Instance {
         let incoming_books = self.incoming.as_ref().map(|_| &self.api.incoming_books);
         snapshot::Instance {
             account: self.account().clone(),

@@ -104,7 +104,7 @@ pub(crate) async fn backfill(flags: &Backfill, environment: Environment, clock: 
     let fleet = Fleet::new(config, Shard::ONLY, Default::default(), clock.clone()).context("cannot set up TLS")?;
     if fleet.find(&flags.target).is_none() {
         // It may be one of a partner account. If that can't be listed, the log says why.
-        _ = fleet.list(Instant::now() + ONCE_TIMEOUT).await;
+        fleet.list(Instant::now() + ONCE_TIMEOUT).await;
     }
     let instance = fleet.find(&flags.target).with_context(|| no_instance(&flags.target))?;
     let end = unix_seconds(clock.now());

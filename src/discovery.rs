@@ -1,6 +1,6 @@
 //! Lists the instances of a partner account.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -34,13 +34,18 @@ impl Discovery {
 
     /// The instances, listed anew if that is due. A listing that fails or is late leaves the last one in force.
     pub async fn list(&self, api: &Arc<Api>, deadline: Instant) -> Discovered {
-        let (partner, api) = (self.partner.clone(), api.clone());
-        self.flight
-            .start_if_due(move |previous, _| fetch(partner, api, previous));
+        self.start_if_due(api);
         match self.flight.latest() {
             Some(instances) => instances,
             None => self.flight.landed(deadline).await.flatten().unwrap_or_default(),
         }
+    }
+
+    /// Begins to list the instances anew if that is due.
+    pub fn start_if_due(&self, api: &Arc<Api>) {
+        let (partner, api) = (self.partner.clone(), api.clone());
+        self.flight
+            .start_if_due(move |previous, _| fetch(partner, api, previous));
     }
 
     /// The instances when they were last listed, without asking.
@@ -99,30 +104,21 @@ fn known(partner: &config::Partner, listed: Vec<PartnerInstance>) -> Discovered 
     }
     instances.sort_by_key(|instance| instance.account.id);
     instances.dedup_by_key(|instance| instance.account.id);
-    // Names need not be unique there, but a name that two instances share can't be asked for.
-    let mut names: Vec<Arc<str>> = instances.iter().map(|instance| instance.account.name.clone()).collect();
-    names.sort_unstable();
-    for account in instances.iter_mut().map(|instance| &mut instance.account) {
-        let first = names.partition_point(|other| *other < account.name);
-        if names.get(first + 1) == Some(&account.name) {
-            account.name = account.id.to_string().into();
-        }
-    }
     instances.into_iter().map(Arc::new).collect()
 }
 
-/// The discovered instances beside the listed ones: each by its id whose name a listed one has, or is the id of another. Otherwise
-/// `/probe` could mean two.
+/// The discovered instances beside the listed ones: each by its id whose name another instance has, or is the id of another. Their
+/// names need not be unique, but otherwise `/probe` could mean two.
 pub fn beside(listed: &[Arc<config::Instance>], discovered: &[Arc<config::Instance>]) -> Vec<Arc<config::Instance>> {
-    let names: BTreeSet<&str> = listed.iter().map(|instance| &*instance.account.name).collect();
-    let ids: BTreeSet<InstanceId> = listed
-        .iter()
-        .chain(discovered)
-        .map(|instance| instance.account.id)
-        .collect();
+    let mut ids = BTreeSet::new();
+    let mut names = BTreeMap::<&str, usize>::new();
+    for Account { id, name } in listed.iter().chain(discovered).map(|instance| &instance.account) {
+        ids.insert(*id);
+        *names.entry(name).or_default() += 1;
+    }
     let is_taken = |Account { id, name }: &Account| {
         let is_of_another = |other: InstanceId| other != *id && ids.contains(&other);
-        names.contains(&**name) || name.parse().is_ok_and(is_of_another)
+        names.get(&**name) > Some(&1) || name.parse().is_ok_and(is_of_another)
     };
     let apart = |instance: &Arc<config::Instance>| {
         let mut instance = instance.clone();
@@ -181,20 +177,22 @@ mod tests {
     }
 
     #[test]
-    fn a_discovered_instance_takes_no_name_that_a_listed_one_has_nor_the_id_of_another() {
+    fn a_discovered_instance_takes_no_name_that_another_has_nor_the_id_of_another() {
         let listed = [instance(1, "berlin"), instance(2, "2")];
-        let check = |id, name: &str, expected: &str| {
+        let names = |id, name: &str| {
             let discovered = [instance(id, name), instance(9, "paris")];
             let names = beside(&listed, &discovered)
                 .into_iter()
                 .map(|instance| instance.account.name.to_string());
-            assert_eq!(names.collect::<Vec<_>>(), [expected, "paris"]);
+            names.collect::<Vec<_>>()
         };
+        let check = |id, name: &str, expected: &str| assert_eq!(names(id, name), [expected, "paris"]);
         check(8, "london", "london");
         check(8, "berlin", "8");
         check(8, "2", "8");
         check(8, "9", "8");
         check(8, "8", "8");
         check(8, "10", "10");
+        assert_eq!(names(8, "paris"), ["8", "9"]);
     }
 }

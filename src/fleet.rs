@@ -109,39 +109,41 @@ impl Fleet {
     /// Collects every instance; what doesn't answer until `deadline` is shown as late. In order of the ids.
     pub async fn collect(&self, deadline: Instant) -> Vec<snapshot::Instance> {
         let present = self.discovered(deadline).await;
-        let asked = Instant::now();
-        collect::start(present.targets.values(), deadline);
-        let mut landed = Vec::with_capacity(present.targets.len());
-        let landing = before_settling(deadline);
-        // All requests are under way by themselves; to wait for one after the other takes as long as the longest.
-        for target in present.targets.values() {
-            landed.push((target, target.landed(asked, landing).await));
-            if self.books.pending() >= MOST_PENDING {
-                self.settle(deadline).await;
-            }
-        }
-        self.settle(deadline).await;
-        // What is left of the time is theirs who are late. What they change is counted at the next scrape.
-        for (target, findings) in landed.iter_mut().filter(|(_, findings)| findings.is_late) {
-            *findings = target.landed(asked, deadline).await;
-        }
-        landed
-            .into_iter()
-            .map(|(target, findings)| target.shown(findings))
-            .collect()
+        self.collect_these(present.targets.values(), deadline).await
     }
 
     /// Collects the instance whose id or name is `target`; `None` if there is none.
     pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<snapshot::Instance> {
         let target = self.discovered(deadline).await.find(target)?;
+        self.collect_these([&target].into_iter(), deadline).await.pop()
+    }
+
+    async fn collect_these<'a>(
+        &self,
+        targets: impl ExactSizeIterator<Item = &'a Arc<Target>> + Clone,
+        deadline: Instant,
+    ) -> Vec<snapshot::Instance> {
         let asked = Instant::now();
-        collect::start([&target], deadline);
-        let mut findings = target.landed(asked, before_settling(deadline)).await;
-        self.settle(deadline).await;
-        if findings.is_late {
-            findings = target.landed(asked, deadline).await;
+        collect::start(targets.clone(), deadline);
+        let mut findings = Vec::with_capacity(targets.len());
+        let landing = before_settling(deadline);
+        // All requests are under way by themselves; to wait for one after the other takes as long as the longest.
+        for target in targets.clone() {
+            findings.push(target.landed(asked, landing).await);
+            if self.books.pending() >= MOST_PENDING {
+                self.settle(deadline).await;
+            }
         }
-        Some(target.shown(findings))
+        let is_late = Instant::now() >= landing;
+        self.settle(deadline).await;
+        if is_late {
+            // What is left of the time is theirs who are missing. What they change is counted at the next scrape.
+            for (target, findings) in targets.clone().zip(&mut findings) {
+                *findings = target.landed(asked, deadline).await;
+            }
+        }
+        let landed = targets.zip(findings);
+        landed.map(|(target, findings)| target.shown(findings)).collect()
     }
 
     async fn settle(&self, deadline: Instant) {
@@ -188,17 +190,26 @@ impl Fleet {
     }
 
     /// Lists the partner account's instances anew if that is due; the first time, waits for them until `deadline`.
-    ///
-    /// The error says why scrapes would show less than what is configured.
-    pub async fn list(&self, deadline: Instant) -> Result<(), &'static str> {
-        let present = self.discovered(deadline).await;
-        let is_listed = present
+    pub async fn list(&self, deadline: Instant) {
+        self.discovered(deadline).await;
+    }
+
+    /// Has the partner account's instances listed anew if that is due, without waiting.
+    pub fn start_listing(&self) {
+        let present = self.present();
+        if let Some(discovery) = &present.discovery {
+            discovery.start_if_due(&present.api);
+        }
+    }
+
+    /// Why scrapes would show less than what is configured, if they would.
+    pub fn unready(&self) -> Option<&'static str> {
+        let present = self.present();
+        let unlisted = present
             .discovery
             .as_ref()
-            .is_none_or(|discovery| discovery.has_succeeded());
-        is_listed
-            .then_some(())
-            .ok_or("the partner account's instances have not been listed yet")
+            .is_some_and(|discovery| !discovery.has_succeeded());
+        unlisted.then_some("the partner account's instances have not been listed yet")
     }
 
     /// What is configured, with the partner account's instances. Only the first requests wait for these: they'd show nothing else.

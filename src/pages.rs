@@ -107,7 +107,7 @@ impl Pages {
             "/sd" => self.service_discovery(request.headers()).await,
             "/config" => text(StatusCode::OK, self.fleet.effective_config()),
             "/-/healthy" => text(StatusCode::OK, "healthy\n"),
-            "/-/ready" => self.ready().await,
+            "/-/ready" => self.ready(),
             RELOAD => self.reload().await,
             _ => self.landing(),
         };
@@ -190,7 +190,8 @@ impl Pages {
             Ok(deadline) => deadline,
             Err(answer) => return *answer,
         };
-        if let Err(reason) = self.fleet.list(deadline).await {
+        self.fleet.list(deadline).await;
+        if let Some(reason) = self.fleet.unready() {
             return text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"));
         }
         let group = |instance: Instance| {
@@ -219,10 +220,11 @@ impl Pages {
     }
 
     /// Whoever waits for it to become ready may be the only one to ask, so that asking begins what is waited for.
-    async fn ready(&self) -> Response<Body> {
-        match self.fleet.list(Instant::now()).await {
-            Ok(()) => text(StatusCode::OK, "ready\n"),
-            Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+    fn ready(&self) -> Response<Body> {
+        self.fleet.start_listing();
+        match self.fleet.unready() {
+            None => text(StatusCode::OK, "ready\n"),
+            Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
         }
     }
 

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use greenapi_exporter::simulator::Behaviour;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::harness::{PATIENCE, TempFile, binary, config, id, run, series, simulate, value};
+use crate::harness::{PATIENCE, TempFile, binary, config, id, partner_config, run, series, simulate, value};
 
 #[tokio::test]
 async fn help_says_what_there_is() {
@@ -62,11 +62,7 @@ async fn usage_errors_end_with_1() {
 async fn an_instance_of_a_partner_account_can_be_backfilled() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let token = TempFile::new("token", simulator.partner_token());
-    let config = format!(
-        "partner:\n  api_url: {url}\n  token_file: {}\n  instance_api_url: {url}\n",
-        token.path()
-    );
-    let file = TempFile::new("exporter.yml", &config);
+    let file = TempFile::new("exporter.yml", &partner_config(&url, &token));
     let target = id(0).to_string();
     let finished = run(&mut binary(&[
         "backfill",

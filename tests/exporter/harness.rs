@@ -52,6 +52,12 @@ pub(crate) fn config(simulator: &Simulator, api_url: &str, defaults: &str) -> St
     yaml
 }
 
+/// A configuration of a partner account, whose token is in the file.
+pub(crate) fn partner_config(api_url: &str, token: &TempFile) -> String {
+    let token = token.path();
+    format!("partner:\n  api_url: {api_url}\n  token_file: {token}\n  instance_api_url: {api_url}\n")
+}
+
 /// The real binary, without the environment of the test.
 pub(crate) fn binary(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_greenapi-exporter"));

@@ -5,7 +5,7 @@ use reqwest::Method as Verb;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Exporter, PATIENCE, TempFile, config, id, series, simulate, value};
+use crate::harness::{Exporter, PATIENCE, TempFile, config, id, partner_config, series, simulate, value};
 
 async fn exporter(behaviours: &[Behaviour]) -> Exporter {
     let (simulator, url) = simulate(behaviours);
@@ -125,20 +125,18 @@ async fn health_and_readiness_are_told() {
     }
 }
 
-/// The configuration of a partner account, whose token is in the file, and of an instance that is none of its.
-fn partner_config(url: &str, token: &TempFile) -> String {
-    format!(
-        "partner:\n  api_url: {url}\n  token_file: {}\n  instance_api_url: {url}\n\
-         instances:\n  - id_instance: 7\n    name: listed\n    api_url: {url}\n    api_token: wrong\n",
-        token.path()
-    )
-}
-
 #[tokio::test]
-async fn instances_of_a_partner_account_are_discovered() {
+async fn instances_of_a_partner_account_are_discovered_and_readiness_waits_for_them() {
     let (simulator, url) = simulate(&[Behaviour::Healthy, Behaviour::Forbidden]);
     let token = TempFile::new("token", simulator.partner_token());
-    let exporter = Exporter::start(&partner_config(&url, &token), &[]).await;
+    let config = format!(
+        "{}instances:\n  - id_instance: 7\n    name: listed\n    api_url: {url}\n    api_token: wrong\n",
+        partner_config(&url, &token)
+    );
+    let exporter = Exporter::start(&config, &[]).await;
+    let unready = exporter.get("/-/ready").await;
+    assert_eq!(unready.status, 503);
+    assert!(unready.text.contains("not been listed"), "{}", unready.text);
     let page = exporter.metrics().await;
     assert_eq!(series(&page, "greenapi_up").len(), 3);
     assert_eq!(
@@ -154,7 +152,7 @@ async fn a_partner_account_is_listed_for_whoever_asks_for_readiness_or_targets_b
     let token = TempFile::new("token", simulator.partner_token());
     let config = partner_config(&url, &token);
     let mut asked_for_readiness = Exporter::start(&config, &[]).await;
-    asked_for_readiness.get("/-/ready").await;
+    assert_eq!(asked_for_readiness.get("/-/ready").await.status, 503);
     asked_for_readiness
         .logged("listed the partner account's instances")
         .await;
