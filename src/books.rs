@@ -106,23 +106,29 @@ impl Books {
         locked(&self.pending).len()
     }
 
+    /// The instances whose journal nobody has read for so long that none of its statuses is known any more.
+    pub fn abandoned(&self, now: SystemTime) -> Vec<InstanceId> {
+        let now = unix_seconds(now);
+        let books = locked(&self.by_instance);
+        let abandoned = books.iter().filter(|(_, book)| book.ledger.is_abandoned(now));
+        abandoned.map(|(id, _)| *id).collect()
+    }
+
     /// Drops the ledgers of these instances, from the store too.
-    pub async fn forget(&self, ids: Vec<InstanceId>) {
+    pub async fn forget(&self, ids: &[InstanceId]) {
         if ids.is_empty() {
             return;
         }
         let _turn = self.turn.lock().await;
-        for id in &ids {
+        for id in ids {
             locked(&self.by_instance).remove(id);
             locked(&self.pending).remove(id);
         }
         let Some(store) = self.store.clone() else {
             return;
         };
-        let forgotten = tokio::task::spawn_blocking(move || {
-            let mut store = locked(&store);
-            ids.into_iter().try_for_each(|id| store.forget(id))
-        });
+        let ids = ids.to_vec();
+        let forgotten = tokio::task::spawn_blocking(move || locked(&store).forget(&ids));
         match forgotten.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.failed(&error.to_string()),

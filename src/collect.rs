@@ -108,36 +108,64 @@ pub struct Findings {
 /// The flight of an optional collector: of what it found out when it last ran.
 type OptionalFlight<T> = Flight<Attempt<Option<Run<T>>>>;
 
-/// The latest value of something fetched, and how many requests in succession were rate limited.
+/// The latest value of something fetched, and what the next fetch must know of the requests before it.
 #[derive(Debug, Clone, Default)]
 struct Attempt<T> {
     value: T,
+    /// How many requests in succession were rate limited.
     rate_limited_in_a_row: u32,
+    last_request: Option<Instant>,
+}
+
+/// When a fetch began, which may have waited for its turn, and when it made its last request.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    start: Instant,
+    last: Instant,
 }
 
 impl<T> Attempt<T> {
-    /// The landing of a fetch that began at `start`, asked last at `last_request`, and has just ended with `failure` or none.
+    /// Waits until the next request may be made. It may have to if a wait was ended.
+    async fn spaced(&self) {
+        if let Some(next) = self.last_request.map(|last| last + SPACING)
+            && next > Instant::now()
+        {
+            tokio::time::sleep_until(next).await;
+        }
+    }
+
+    /// The landing, with `value`, of the fetch after this one, which has just ended with `failure` or none.
     ///
-    /// The next starts after `interval`, a second after the last request at the earliest, and not before the wait that
-    /// the result prescribes is over.
+    /// The next starts `min_interval` after this one started and `spacing` after its last request, which even a reload doesn't
+    /// shorten, and not before the wait that the result prescribes is over. After a failure `spacing` doesn't count in full: it hides
+    /// what there is.
     fn landing(
+        &self,
         value: T,
-        rate_limited_in_a_row: u32,
         failure: Option<&Failure>,
-        (start, last_request): (Instant, Instant),
-        interval: Duration,
+        asked: Asked,
+        spacing: Duration,
+        min_interval: Duration,
     ) -> Landing<Self> {
         let is_limited = failure.is_some_and(|failure| failure.result == FetchResult::RateLimited);
-        let rate_limited_in_a_row = if is_limited { rate_limited_in_a_row + 1 } else { 0 };
-        let wait = failure.map(|failure| failure.result.wait(failure.retry_after, rate_limited_in_a_row));
-        let waited = wait.map_or(start, |wait| Instant::now() + wait);
-        let next = (start + interval).max(last_request + SPACING).max(waited);
+        let rate_limited_in_a_row = if is_limited { self.rate_limited_in_a_row + 1 } else { 0 };
+        let (earliest, spaced, waited) = match failure {
+            // The second is waited for by the fetch itself.
+            None => (asked.last + spacing - SPACING, asked.last + spacing, asked.last),
+            Some(failure) => {
+                let wait = failure.result.wait(failure.retry_after, rate_limited_in_a_row);
+                let spaced = asked.last + spacing.min(LONGEST_RETRY);
+                (asked.last, spaced, Instant::now() + wait)
+            }
+        };
         Landing {
             value: Self {
                 value,
                 rate_limited_in_a_row,
+                last_request: Some(asked.last),
             },
-            fresh_for: next - start,
+            due: (asked.start + min_interval).max(spaced).max(waited),
+            earliest,
         }
     }
 }
@@ -145,33 +173,24 @@ impl<T> Attempt<T> {
 impl Target {
     /// An instance of which nothing is known yet but what its ledger tells.
     pub fn new(config: Arc<config::Instance>, api: Arc<Api>) -> Self {
-        let fetched = Fetched {
-            last_success: api.books.last_success(config.account.id),
-            ..Fetched::nothing(api.clock.now())
-        };
-        Self::with(Arc::new(fetched), config, api)
-    }
-
-    /// The same instance, configured in another way: it keeps its counters, and what it knows until it is fetched anew.
-    #[must_use]
-    pub fn reconfigured(&self, config: Arc<config::Instance>, api: Arc<Api>) -> Self {
-        Self::with(self.outgoing.latest().value.fetched, config, api)
-    }
-
-    fn with(fetched: Arc<Fetched>, config: Arc<config::Instance>, api: Arc<Api>) -> Self {
         fn optional<T: Clone + Default + Send + Sync + 'static>(is_on: bool) -> Option<Arc<Flight<Attempt<T>>>> {
             is_on.then(|| Flight::new(Attempt::default()))
         }
         let on = |collector| config.settings.collectors.contains(&collector);
-        let now = api.clock.now();
-        api.books.begin(config.account.id, now);
+        let (id, now) = (config.account.id, api.clock.now());
+        api.books.begin(id, now);
         if on(Collector::Incoming) {
-            api.incoming_books.begin(config.account.id, now);
+            api.incoming_books.begin(id, now);
         }
+        let fetched = Fetched {
+            last_success: api.books.last_success(id),
+            ..Fetched::nothing(now)
+        };
         Self {
             outgoing: Flight::new(Attempt {
-                value: Outgoing::new(fetched, on(Collector::Statistic)),
+                value: Outgoing::new(fetched),
                 rate_limited_in_a_row: 0,
+                last_request: None,
             }),
             incoming: optional(on(Collector::Incoming)),
             state: optional(on(Collector::State)),
@@ -184,14 +203,45 @@ impl Target {
         }
     }
 
+    /// The same instance, configured in another way. It keeps what it knows, what it has counted, and the requests that are under
+    /// way: there may be no two at once.
+    #[must_use]
+    pub fn reconfigured(&self, config: Arc<config::Instance>, api: Arc<Api>) -> Self {
+        fn kept<T: Clone>(next: Option<T>, before: Option<&T>) -> Option<T> {
+            next.map(|next| before.cloned().unwrap_or(next))
+        }
+        let next = Self::new(config, api);
+        Self {
+            outgoing: self.outgoing.clone(),
+            incoming: kept(next.incoming, self.incoming.as_ref()),
+            state: kept(next.state, self.state.as_ref()),
+            settings: kept(next.settings, self.settings.as_ref()),
+            statistic: kept(next.statistic, self.statistic.as_ref()),
+            contacts: kept(next.contacts, self.contacts.as_ref()),
+            queue: kept(next.queue, self.queue.as_ref()),
+            ..next
+        }
+    }
+
     /// Whether its requests are made through `api`.
     pub fn calls(&self, api: &Arc<Api>) -> bool {
         Arc::ptr_eq(&self.api, api)
     }
 
-    /// Lets the journal be asked for again at once, whatever the wait after the latest answer.
+    /// Ends the waits after the latest answers: the journal and all that failed may be asked for again at once.
     pub fn end_wait(&self) {
-        self.outgoing.end_wait(SPACING);
+        fn end_wait<T: Clone + Send + Sync + 'static>(flight: Option<&Arc<Flight<T>>>) {
+            if let Some(flight) = flight {
+                flight.end_wait();
+            }
+        }
+        self.outgoing.end_wait();
+        end_wait(self.incoming.as_ref());
+        end_wait(self.state.as_ref());
+        end_wait(self.settings.as_ref());
+        end_wait(self.statistic.as_ref());
+        end_wait(self.contacts.as_ref());
+        end_wait(self.queue.as_ref());
     }
 
     /// Who it is.
@@ -216,12 +266,12 @@ impl Target {
             let fetching = departure.fly(move |previous, start| incoming::fetch(target, previous, start));
             others.push(Box::pin(fetching) as Fetching);
         }
-        others.extend(self.depart_call(self.state.as_ref(), "getStateInstance", Duration::ZERO, answers::state));
+        others.extend(self.depart_call(self.state.as_ref(), "getStateInstance", SPACING, answers::state));
         let settings = self.settings.as_ref();
-        others.extend(self.depart_call(settings, "getSettings", SETTINGS_INTERVAL, answers::settings));
+        others.extend(self.depart_call(settings, "getSettings", SETTINGS_SPACING, answers::settings));
         let contacts = self.contacts.as_ref();
-        others.extend(self.depart_call(contacts, "getContacts", CONTACTS_INTERVAL, answers::contacts));
-        others.extend(self.depart_call(self.queue.as_ref(), "getMessagesCount", Duration::ZERO, answers::queue));
+        others.extend(self.depart_call(contacts, "getContacts", CONTACTS_SPACING, answers::contacts));
+        others.extend(self.depart_call(self.queue.as_ref(), "getMessagesCount", SPACING, answers::queue));
         (journal.is_some() || !others.is_empty()).then(|| Due {
             target: self.clone(),
             journal,
@@ -233,13 +283,13 @@ impl Target {
         self: &Arc<Self>,
         flight: Option<&Arc<OptionalFlight<T>>>,
         method: &'static str,
-        interval: Duration,
+        spacing: Duration,
         read: fn(&[u8]) -> Result<T, Failure>,
     ) -> Option<Fetching> {
         let departure = flight?.depart_if_due()?;
         let target = self.clone();
         let fetching =
-            departure.fly(move |previous, start| call::fetch(target, previous, start, method, interval, read));
+            departure.fly(move |previous, start| call::fetch(target, previous, start, method, spacing, read));
         Some(Box::pin(fetching))
     }
 
@@ -333,19 +383,29 @@ fn known<T: Clone + Send + Sync + 'static>(flight: Option<&Arc<OptionalFlight<T>
 const SPACING: Duration = Duration::from_secs(1);
 
 /// Settings change seldom and take up to 5 minutes to apply (api.md 2.6).
-const SETTINGS_INTERVAL: Duration = Duration::from_mins(1);
+const SETTINGS_SPACING: Duration = Duration::from_mins(1);
 
 /// The Developer plan allows 1,000 requests a month: one in 44 minutes (api.md 4).
-const CONTACTS_INTERVAL: Duration = Duration::from_hours(1);
+const CONTACTS_SPACING: Duration = Duration::from_hours(1);
+
+/// Not so often that a method which fails for days takes a month's requests.
+const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// How long after a fetch began the next may begin, if it asked at once and its last request failed with `failure`.
-    fn next(failure: Option<&Failure>, limited_before: u32, interval: Duration) -> Duration {
+    /// How long after a fetch the next may begin, and how long if the wait is ended. It asked at once, after so many that were rate
+    /// limited, and failed with `failure`.
+    fn next(failure: Option<&Failure>, limited_before: u32, spacing: Duration, min_interval: Duration) -> [Duration; 2] {
         let start = Instant::now();
-        Attempt::landing((), limited_before, failure, (start, start), interval).fresh_for
+        let previous = Attempt {
+            value: (),
+            rate_limited_in_a_row: limited_before,
+            last_request: None,
+        };
+        let landing = previous.landing((), failure, Asked { start, last: start }, spacing, min_interval);
+        [landing.due - start, landing.earliest - start]
     }
 
     fn failure(result: FetchResult, retry_after: Option<u64>) -> Failure {
@@ -356,10 +416,10 @@ mod tests {
     async fn the_next_request_waits_as_the_result_prescribes_and_never_less_than_a_second() {
         let check = |result, retry_after, limited_before, seconds| {
             let failure = failure(result, retry_after);
-            let next = next(Some(&failure), limited_before, Duration::ZERO);
+            let next = next(Some(&failure), limited_before, SPACING, Duration::ZERO);
             assert_eq!(
                 next,
-                Duration::from_secs(seconds),
+                [Duration::from_secs(seconds), Duration::ZERO],
                 "{result:?} {retry_after:?} {limited_before}"
             );
         };
@@ -375,16 +435,20 @@ mod tests {
         check(FetchResult::RateLimited, Some(86_400), 0, 3600);
         check(FetchResult::NotAuthorized, None, 0, 1);
         check(FetchResult::ServerError, Some(30), 0, 1);
-        assert_eq!(next(None, 3, Duration::ZERO), SPACING);
+        assert_eq!(next(None, 3, SPACING, Duration::ZERO), [SPACING, Duration::ZERO]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_configured_interval_holds_where_it_is_longer() {
-        let interval = Duration::from_mins(2);
-        assert_eq!(next(None, 0, interval), interval);
-        assert_eq!(
-            next(Some(&failure(FetchResult::Forbidden, None)), 0, interval),
-            interval
-        );
+    async fn the_configured_interval_and_the_methods_own_hold_where_they_are_longer() {
+        let forbidden = failure(FetchResult::Forbidden, None);
+        let check = |failure, spacing, min_interval, expected: [Duration; 2]| {
+            assert_eq!(next(failure, 0, spacing, min_interval), expected, "{spacing:?} {min_interval:?}");
+        };
+        let (minutes, hour, at_once) = (Duration::from_mins, Duration::from_hours(1), Duration::ZERO);
+        check(None, SPACING, minutes(2), [minutes(2), at_once]);
+        check(Some(&forbidden), SPACING, minutes(2), [minutes(2), at_once]);
+        check(None, hour, minutes(2), [hour, hour - SPACING]);
+        check(None, hour, 2 * hour, [2 * hour, hour - SPACING]);
+        check(Some(&forbidden), hour, minutes(2), [minutes(5), at_once]);
     }
 }

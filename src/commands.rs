@@ -55,6 +55,7 @@ pub(crate) async fn serve(
     let load = Arc::new(move || Config::load(&source, &environment));
     let books = open_books(flags.storage.path.as_deref())?;
     let fleet = Fleet::new(config, shard, books, clock.clone()).context("cannot set up TLS")?;
+    fleet.forget_abandoned().await;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock)?;
     exporter.run(stop_signal()?).await
 }

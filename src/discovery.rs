@@ -2,25 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::account::{Account, AccountError, Credentials, InstanceId};
+use crate::account::{Account, AccountError, Credentials, InstanceId, Token};
 use crate::collect::Api;
 use crate::config::{self, TokenSource};
 use crate::flight::{Flight, Landing};
 use crate::green_api::answers::{self, PartnerInstance};
 use crate::green_api::failure::Failure;
 
-/// The instances of a partner account, in order of their ids.
-pub type Discovered = Arc<[Arc<config::Instance>]>;
+/// The instances of a partner account as it lists them, in order of their ids.
+pub type Listing = Arc<[Listed]>;
+
+/// An instance of a partner account. It holds the token and can't be printed.
+#[derive(PartialEq)]
+pub struct Listed {
+    account: Account,
+    token: Token,
+}
 
 /// A partner account, and its instances when they were last listed.
 pub struct Discovery {
-    /// How the account is configured.
-    pub partner: config::Partner,
-    flight: Arc<Flight<Option<Discovered>>>,
+    partner: config::Partner,
+    flight: Arc<Flight<Option<Listing>>>,
 }
 
 impl Discovery {
@@ -32,12 +39,22 @@ impl Discovery {
         }
     }
 
-    /// The instances, listed anew if that is due. A listing that fails or is late leaves the last one in force.
-    pub async fn list(&self, api: &Arc<Api>, deadline: Instant) -> Discovered {
+    /// The same partner account, configured in another way, with the instances that are known. `None` if it is another one.
+    pub fn reconfigured(&self, partner: &config::Partner) -> Option<Self> {
+        let is_same = self.partner.credentials == partner.credentials;
+        is_same.then(|| Self {
+            partner: partner.clone(),
+            flight: self.flight.clone(),
+        })
+    }
+
+    /// The instances, listed anew if that is due; only where they were never listed it waits until `deadline`. A listing that fails
+    /// or is late leaves the last one in force; `None` where there is none.
+    pub async fn list(&self, api: &Arc<Api>, deadline: Instant) -> Option<Listing> {
         self.start_if_due(api);
         match self.flight.latest() {
-            Some(instances) => instances,
-            None => self.flight.landed(deadline).await.flatten().unwrap_or_default(),
+            Some(listing) => Some(listing),
+            None => self.flight.landed(deadline).await.flatten(),
         }
     }
 
@@ -45,66 +62,110 @@ impl Discovery {
     pub fn start_if_due(&self, api: &Arc<Api>) {
         let (partner, api) = (self.partner.clone(), api.clone());
         self.flight
-            .start_if_due(move |previous, _| fetch(partner, api, previous));
+            .start_if_due(move |previous, start| fetch(partner, api, previous, start));
     }
 
-    /// The instances when they were last listed, without asking.
-    pub fn known(&self) -> Discovered {
-        self.flight.latest().unwrap_or_default()
+    /// Lets the instances be listed anew at once.
+    pub fn end_wait(&self) {
+        self.flight.end_wait();
     }
 
-    /// Whether the instances were ever listed.
-    pub fn has_succeeded(&self) -> bool {
-        self.flight.latest().is_some()
+    /// The instances when they were last listed, without asking; `None` where they never were.
+    pub fn known(&self) -> Option<Listing> {
+        self.flight.latest()
+    }
+
+    /// How the instances of `listing` are collected.
+    pub fn instances(&self, listing: &[Listed]) -> Vec<Arc<config::Instance>> {
+        let configured = |listed| match configured(&self.partner, listed) {
+            Ok(instance) => Some(Arc::new(instance)),
+            Err(error) => {
+                warn!(id = %listed.account.id, %error, "left out an instance of the partner account");
+                None
+            }
+        };
+        listing.iter().filter_map(configured).collect()
     }
 }
 
-async fn fetch(partner: config::Partner, api: Arc<Api>, previous: Option<Discovered>) -> Landing<Option<Discovered>> {
+async fn fetch(
+    partner: config::Partner,
+    api: Arc<Api>,
+    previous: Option<Listing>,
+    start: Instant,
+) -> Landing<Option<Listing>> {
     let timeout = partner.defaults.timeout;
-    let listing = api.client.call_partner("getInstances", &partner.credentials);
-    let listing = tokio::time::timeout(timeout, listing).await;
-    let listing = listing.unwrap_or_else(|_| Err(Failure::timeout(timeout)));
-    let (instances, fresh_for) = match listing.and_then(|body| answers::instances(&body)) {
-        Ok((listed, malformed)) => {
+    let answer = api.client.call_partner("getInstances", &partner.credentials);
+    let answer = tokio::time::timeout(timeout, answer).await;
+    let answer = answer.unwrap_or_else(|_| Err(Failure::timeout(timeout)));
+    let (value, due) = match answer.and_then(|body| answers::instances(&body)) {
+        Ok((instances, malformed)) => {
             if malformed > 0 {
                 warn!(
                     malformed,
                     "left out elements of the partner account's list that are no instances"
                 );
             }
-            let instances: Discovered = known(&partner, listed);
-            if previous.as_deref() != Some(&*instances) {
-                info!(instances = instances.len(), "listed the partner account's instances");
+            let listing = listing(instances);
+            if previous.as_deref() != Some(&*listing) {
+                info!(instances = listing.len(), "listed the partner account's instances");
             }
-            (Some(instances), partner.refresh_interval)
+            (Some(listing), start + partner.refresh_interval)
         }
         Err(failure) => {
             let hint = "check the `api_url` and the token of `partner`";
             warn!(%failure, hint, "cannot list the partner account's instances");
             // A partner account that has never been listed leaves scrapes empty: try again soon, but not at every scrape.
             let wait = failure.result.wait(failure.retry_after, 1).max(FIRST_RETRY);
-            (previous, wait.min(partner.refresh_interval))
+            (previous, Instant::now() + wait.min(partner.refresh_interval))
         }
     };
     Landing {
-        value: instances,
-        fresh_for,
+        value,
+        due,
+        earliest: start + SPACING,
     }
 }
 
 /// The instances that can be collected. What is wrong with the others is logged without what they hold.
-fn known(partner: &config::Partner, listed: Vec<PartnerInstance>) -> Discovered {
-    let mut instances: Vec<config::Instance> = Vec::with_capacity(listed.len());
-    for listed in listed {
-        let id = listed.id_instance.into();
-        match configured(partner, id, &listed) {
-            Ok(instance) => instances.push(instance),
-            Err(error) => warn!(%id, %error, "left out an instance of the partner account"),
+fn listing(instances: Vec<PartnerInstance>) -> Listing {
+    let mut listing: Vec<Listed> = Vec::with_capacity(instances.len());
+    for instance in instances {
+        match listed(&instance) {
+            Ok(listed) => listing.push(listed),
+            Err(error) => warn!(id = %instance.id_instance, %error, "left out an instance of the partner account"),
         }
     }
-    instances.sort_by_key(|instance| instance.account.id);
-    instances.dedup_by_key(|instance| instance.account.id);
-    instances.into_iter().map(Arc::new).collect()
+    listing.sort_by_key(|listed| listed.account.id);
+    listing.dedup_by_key(|listed| listed.account.id);
+    listing.into()
+}
+
+fn listed(instance: &PartnerInstance) -> Result<Listed, AccountError> {
+    let id = instance.id_instance;
+    let name = instance
+        .name
+        .as_deref()
+        .filter(|name| config::fault_of_name(name).is_none());
+    Ok(Listed {
+        account: Account {
+            id,
+            name: name.map_or_else(|| id.to_string(), str::to_owned).into(),
+        },
+        token: instance.api_token_instance.parse()?,
+    })
+}
+
+fn configured(partner: &config::Partner, listed: &Listed) -> Result<config::Instance, AccountError> {
+    Ok(config::Instance {
+        account: listed.account.clone(),
+        credentials: Credentials {
+            api_url: partner.instance_api_url.of(listed.account.id)?,
+            token: listed.token.clone(),
+        },
+        token_source: TokenSource::Partner,
+        settings: partner.defaults.clone(),
+    })
 }
 
 /// The discovered instances beside the listed ones: each by its id whose name another instance has, or is the id of another. Their
@@ -131,30 +192,10 @@ pub fn beside(listed: &[Arc<config::Instance>], discovered: &[Arc<config::Instan
     discovered.iter().map(apart).collect()
 }
 
-fn configured(
-    partner: &config::Partner,
-    id: InstanceId,
-    listed: &PartnerInstance,
-) -> Result<config::Instance, AccountError> {
-    let name = listed
-        .name
-        .as_deref()
-        .filter(|name| config::fault_of_name(name).is_none());
-    Ok(config::Instance {
-        account: Account {
-            id,
-            name: name.map_or_else(|| id.to_string(), str::to_owned).into(),
-        },
-        credentials: Credentials {
-            api_url: partner.instance_api_url.of(id)?,
-            token: listed.api_token_instance.parse()?,
-        },
-        token_source: TokenSource::Partner,
-        settings: partner.defaults.clone(),
-    })
-}
+const FIRST_RETRY: Duration = Duration::from_secs(10);
 
-const FIRST_RETRY: std::time::Duration = std::time::Duration::from_secs(10);
+/// The API takes one request a second (api.md 4).
+const SPACING: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

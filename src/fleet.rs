@@ -12,7 +12,7 @@ use crate::books::Books;
 use crate::clock::Clock;
 use crate::collect::{self, Api, Target};
 use crate::config::{self, Config};
-use crate::discovery::{self, Discovered, Discovery};
+use crate::discovery::{self, Discovery, Listing};
 use crate::green_api::Client;
 use crate::shard::Shard;
 use crate::snapshot;
@@ -31,8 +31,8 @@ struct Present {
     config: Config,
     api: Arc<Api>,
     discovery: Option<Arc<Discovery>>,
-    /// The partner account's instances that are among the targets.
-    discovered: Discovered,
+    /// The partner account's instances that are among the targets; absent while they are not known.
+    listing: Option<Listing>,
     targets: Targets,
 }
 
@@ -49,25 +49,25 @@ impl Fleet {
         [books, incoming_books]: [Arc<Books>; 2],
         clock: Clock,
     ) -> Result<Self, reqwest::Error> {
-        let fleet = Self {
-            present: Mutex::new(Arc::new(Present {
-                api: api(&config, [&books, &incoming_books], &clock)?,
-                discovery: discovery(&config, None),
-                discovered: Arc::default(),
-                targets: Targets::new(),
-                config,
-            })),
+        let present = Present {
+            api: api(&config, [&books, &incoming_books], &clock)?,
+            discovery: discovery(&config, None),
+            listing: None,
+            targets: Targets::new(),
+            config,
+        };
+        let present = present.collecting(shard, &Targets::new());
+        Ok(Self {
+            present: Mutex::new(Arc::new(present)),
             clock,
             shard,
             books,
             incoming_books,
-        };
-        fleet.adopt(Arc::default());
-        Ok(fleet)
+        })
     }
 
     /// Collects by another configuration from now on. What stays goes on with its counters, without further waits after a
-    /// refusal; what is no longer listed is gone with its counters. Scrapes under way end as they began.
+    /// refusal; what is no longer listed is gone with its counters, unless it may be a partner account's. Scrapes under way end as they began.
     ///
     /// The errors are as for [`Fleet::new`]; the present configuration then stays.
     pub async fn reload(&self, config: Config) -> Result<(), reqwest::Error> {
@@ -80,30 +80,44 @@ impl Fleet {
             api(&config, [&self.books, &self.incoming_books], &self.clock)?
         };
         let discovery = discovery(&config, before.discovery.as_ref());
-        let discovered = discovery
-            .as_ref()
-            .map(|discovery| discovery.known())
-            .unwrap_or_default();
-        self.replace(|present| {
-            let targets = self.targets(&config, &discovered, &api, &present.targets);
-            Present {
-                config,
-                api,
-                discovery,
-                discovered,
-                targets,
-            }
-        });
-        let after = self.present();
+        let listing = discovery.as_ref().and_then(|discovery| discovery.known());
+        let next = Present {
+            config,
+            api,
+            discovery,
+            listing,
+            targets: Targets::new(),
+        };
+        let after = self.replace(|present| Some(next.collecting(self.shard, &present.targets)));
+        if let Some(discovery) = &after.discovery {
+            discovery.end_wait();
+        }
         for target in after.targets.values() {
             target.end_wait();
         }
         let gone = before.config.instances.iter().map(|instance| instance.account.id);
-        let gone = gone.filter(|id| !after.targets.contains_key(id));
-        let gone: Vec<InstanceId> = gone.collect();
-        self.books.forget(gone.clone()).await;
-        self.incoming_books.forget(gone).await;
+        let gone = gone.filter(|id| self.shard.serves(*id)).collect();
+        self.forget(&after, gone).await;
         Ok(())
+    }
+
+    /// Drops the ledgers of which nothing is known any more, as nobody has collected their instances for so long.
+    pub async fn forget_abandoned(&self) {
+        self.forget(&self.present(), Vec::new()).await;
+    }
+
+    /// Drops the ledgers of those who are `gone` and of those whom nobody has collected for long. As long as a partner account's
+    /// instances are not known, each may be one of them.
+    async fn forget(&self, present: &Present, gone: Vec<InstanceId>) {
+        if present.is_unlisted() {
+            return;
+        }
+        for books in [&self.books, &self.incoming_books] {
+            let abandoned = books.abandoned(self.clock.now());
+            let mut ids = [gone.as_slice(), &abandoned].concat();
+            ids.retain(|id| !present.targets.contains_key(id));
+            books.forget(&ids).await;
+        }
     }
 
     /// Collects every instance; what doesn't answer until `deadline` is shown as late. In order of the ids.
@@ -124,6 +138,8 @@ impl Fleet {
         deadline: Instant,
     ) -> Vec<snapshot::Instance> {
         let asked = Instant::now();
+        // What came too late for the last scrape counts before the next answer takes its place.
+        self.settle(deadline).await;
         collect::start(targets.clone(), deadline);
         let mut findings = Vec::with_capacity(targets.len());
         let landing = before_settling(deadline);
@@ -208,7 +224,7 @@ impl Fleet {
         let unlisted = present
             .discovery
             .as_ref()
-            .is_some_and(|discovery| !discovery.has_succeeded());
+            .is_some_and(|discovery| discovery.known().is_none());
         unlisted.then_some("the partner account's instances have not been listed yet")
     }
 
@@ -218,60 +234,75 @@ impl Fleet {
         let Some(discovery) = &present.discovery else {
             return present;
         };
-        let discovered = discovery.list(&present.api, deadline).await;
-        if !Arc::ptr_eq(&discovered, &present.discovered) {
-            self.adopt(discovered);
-        }
-        self.present()
-    }
-
-    /// Collects the listed instances and the `discovered` ones from now on.
-    fn adopt(&self, discovered: Discovered) {
-        self.replace(|present| Present {
-            targets: self.targets(&present.config, &discovered, &present.api, &present.targets),
-            discovered,
-            config: present.config.clone(),
-            api: present.api.clone(),
-            discovery: present.discovery.clone(),
-        });
-    }
-
-    /// The targets of a configuration. What is configured as in `before` goes on as before; what changed keeps its counters.
-    fn targets(
-        &self,
-        config: &Config,
-        discovered: &[Arc<config::Instance>],
-        api: &Arc<Api>,
-        before: &Targets,
-    ) -> Targets {
-        // An instance that is listed and discovered is collected as it is listed.
-        let discovered = discovery::beside(&config.instances, discovered);
-        let wanted = discovered.iter().chain(&config.instances);
-        let wanted = wanted.filter(|instance| self.shard.serves(instance.account.id));
-        let wanted: BTreeMap<InstanceId, &Arc<config::Instance>> =
-            wanted.map(|instance| (instance.account.id, instance)).collect();
-        let target = |(id, instance): (InstanceId, &Arc<config::Instance>)| {
-            let target = match before.get(&id) {
-                Some(target) if target.config == *instance && target.calls(api) => target.clone(),
-                Some(target) => Arc::new(target.reconfigured(instance.clone(), api.clone())),
-                None => Arc::new(Target::new(instance.clone(), api.clone())),
-            };
-            (id, target)
+        let Some(listing) = discovery.list(&present.api, deadline).await else {
+            return self.present();
         };
-        wanted.into_iter().map(target).collect()
+        self.replace(|present| present.adopting(discovery, listing, self.shard))
     }
 
     fn present(&self) -> Arc<Present> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn replace(&self, next: impl FnOnce(&Present) -> Present) {
+    /// Goes on with what `next` makes of what is configured, unless that stays; what is configured now.
+    fn replace(&self, next: impl FnOnce(&Present) -> Option<Present>) -> Arc<Present> {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        *present = Arc::new(next(&present));
+        if let Some(next) = next(&present) {
+            *present = Arc::new(next);
+        }
+        present.clone()
     }
 }
 
 impl Present {
+    /// With the targets of its configuration and its listing. What was collected `before` in the same way goes on; what is configured
+    /// otherwise keeps what is known of it.
+    fn collecting(self, shard: Shard, before: &Targets) -> Self {
+        // An instance that is listed and discovered is collected as it is listed.
+        let discovered = match (&self.discovery, &self.listing) {
+            (Some(discovery), Some(listing)) => discovery.instances(listing),
+            _ => Vec::new(),
+        };
+        let discovered = discovery::beside(&self.config.instances, &discovered);
+        let wanted = discovered.iter().chain(&self.config.instances);
+        let wanted = wanted.filter(|instance| shard.serves(instance.account.id));
+        let wanted: BTreeMap<InstanceId, &Arc<config::Instance>> =
+            wanted.map(|instance| (instance.account.id, instance)).collect();
+        let target = |(id, instance): (InstanceId, &Arc<config::Instance>)| {
+            let target = match before.get(&id) {
+                Some(target) if target.config == *instance && target.calls(&self.api) => target.clone(),
+                Some(target) => Arc::new(target.reconfigured(instance.clone(), self.api.clone())),
+                None => Arc::new(Target::new(instance.clone(), self.api.clone())),
+            };
+            (id, target)
+        };
+        Self {
+            targets: wanted.into_iter().map(target).collect(),
+            ..self
+        }
+    }
+
+    /// With the instances of a new `listing`; `None` where it isn't new, or where `discovery` is no longer the one that is configured.
+    fn adopting(&self, discovery: &Arc<Discovery>, listing: Listing, shard: Shard) -> Option<Self> {
+        let is_known = self.listing.as_ref().is_some_and(|known| Arc::ptr_eq(known, &listing));
+        let is_configured = self.discovery.as_ref().is_some_and(|own| Arc::ptr_eq(own, discovery));
+        (is_configured && !is_known).then(|| {
+            let next = Self {
+                config: self.config.clone(),
+                api: self.api.clone(),
+                discovery: self.discovery.clone(),
+                listing: Some(listing),
+                targets: Targets::new(),
+            };
+            next.collecting(shard, &self.targets)
+        })
+    }
+
+    /// Whether a partner account's instances are not known.
+    fn is_unlisted(&self) -> bool {
+        self.discovery.is_some() && self.listing.is_none()
+    }
+
     fn find(&self, target: &str) -> Option<Arc<Target>> {
         let by_id = target.parse().ok().and_then(|id: InstanceId| self.targets.get(&id));
         let by_name = || {
@@ -306,9 +337,9 @@ fn api(config: &Config, [books, incoming_books]: [&Arc<Books>; 2], clock: &Clock
     }))
 }
 
-/// The discovery of a configuration: the one from before, with what it knows, where nothing changed.
+/// The discovery of a configuration, with what the one from before knows if it is of the same account.
 fn discovery(config: &Config, before: Option<&Arc<Discovery>>) -> Option<Arc<Discovery>> {
     let partner = config.partner.as_ref()?;
-    let same = before.filter(|before| before.partner == *partner).cloned();
-    Some(same.unwrap_or_else(|| Arc::new(Discovery::new(partner.clone()))))
+    let same = before.and_then(|before| before.reconfigured(partner));
+    Some(Arc::new(same.unwrap_or_else(|| Discovery::new(partner.clone()))))
 }

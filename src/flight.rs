@@ -1,7 +1,6 @@
 //! One fetch at a time of one thing, whoever asks, and its latest result for all of them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -17,10 +16,12 @@ pub struct Flight<T> {
 #[derive(Debug)]
 struct State<T> {
     latest: T,
-    /// When the latest fetch started.
-    started: Instant,
     /// When the next fetch may start; `None` while one is under way.
     due: Option<Instant>,
+    /// When it may start once nobody has to wait any more.
+    earliest: Instant,
+    /// Whether the wait was ended while a fetch was under way, which will tell how long it would be.
+    is_wait_over: bool,
 }
 
 /// What a fetch came to, and when the next may start.
@@ -28,8 +29,10 @@ struct State<T> {
 pub struct Landing<T> {
     /// The new value.
     pub value: T,
-    /// How long after the start of this fetch the next may start.
-    pub fresh_for: Duration,
+    /// When the next fetch may start.
+    pub due: Instant,
+    /// When it may start if the wait is ended.
+    pub earliest: Instant,
 }
 
 impl<T: Clone + Send + Sync + 'static> Flight<T> {
@@ -38,8 +41,9 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         let now = Instant::now();
         let state = State {
             latest,
-            started: now,
             due: Some(now),
+            earliest: now,
+            is_wait_over: false,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -65,7 +69,6 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
             return None;
         }
         state.due = None;
-        state.started = start;
         Some(Departure {
             under_way: UnderWay { flight: self.clone() },
             start,
@@ -88,11 +91,13 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         tokio::time::timeout_at(deadline, landed).await.ok()
     }
 
-    /// Lets the next fetch start `spacing` after the latest started, if it would have to wait for longer.
-    pub fn end_wait(&self, spacing: Duration) {
+    /// Lets the next fetch start as early as it may. Of one that is under way the wait after it is ended.
+    pub fn end_wait(&self) {
         let mut state = self.state();
-        let earliest = state.started + spacing;
-        state.due = state.due.map(|due| due.min(earliest));
+        match state.due {
+            Some(due) => state.due = Some(due.min(state.earliest)),
+            None => state.is_wait_over = true,
+        }
     }
 
     /// The latest value as it is now.
@@ -121,12 +126,17 @@ pub struct Departure<T> {
 }
 
 impl<T> Departure<T> {
-    /// Fetches, given the latest value and when the fetch started, from which it counts until the next; then lands.
+    /// Fetches, given the latest value and when the fetch started; then lands.
     pub async fn fly<F: Future<Output = Landing<T>>>(self, fetch: impl FnOnce(T, Instant) -> F) {
-        let landing = fetch(self.latest, self.start).await;
+        let Landing { value, due, earliest } = fetch(self.latest, self.start).await;
         let mut state = self.under_way.flight.state();
-        state.latest = landing.value;
-        state.due = Some(self.start + landing.fresh_for);
+        let is_wait_over = std::mem::take(&mut state.is_wait_over);
+        *state = State {
+            latest: value,
+            due: Some(if is_wait_over { due.min(earliest) } else { due }),
+            earliest,
+            is_wait_over: false,
+        };
     }
 }
 
@@ -145,9 +155,13 @@ impl<T> Drop for UnderWay<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
     use tokio::sync::oneshot;
 
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
     const LONG: Duration = Duration::from_hours(1);
 
     fn in_an_hour() -> Instant {
@@ -155,17 +169,23 @@ mod tests {
     }
 
     fn land(value: u32, fresh_for: Duration) -> impl FnOnce(u32, Instant) -> std::future::Ready<Landing<u32>> {
-        move |_, _| std::future::ready(Landing { value, fresh_for })
+        move |_, start| std::future::ready(landing(value, start, fresh_for))
+    }
+
+    /// A landing of a fetch that began at `start`: there may be another a second later, if need be.
+    fn landing(value: u32, start: Instant, fresh_for: Duration) -> Landing<u32> {
+        Landing {
+            value,
+            due: start + fresh_for,
+            earliest: start + SECOND,
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_ask_while_a_fetch_is_under_way_share_its_result() {
         let flight = Flight::new(0);
         let (answer, answered) = oneshot::channel();
-        flight.start_if_due(|_, _| async {
-            let value = answered.await.unwrap();
-            Landing { value, fresh_for: LONG }
-        });
+        flight.start_if_due(|_, start| async move { landing(answered.await.unwrap(), start, LONG) });
         flight.start_if_due(|_, _| async { unreachable!("a second fetch") });
         let waiting = tokio::spawn({
             let flight = flight.clone();
@@ -190,26 +210,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_can_be_ended_but_for_the_spacing() {
+    async fn a_wait_can_be_ended_but_for_the_earliest_time_also_while_a_fetch_is_under_way() {
         let flight = Flight::new(0);
         flight.start_if_due(land(1, LONG));
         assert_eq!(flight.landed(in_an_hour()).await, Some(1));
-        flight.end_wait(Duration::from_secs(1));
+        flight.end_wait();
         flight.start_if_due(land(2, LONG));
         assert_eq!(flight.landed(in_an_hour()).await, Some(1));
-        tokio::time::advance(Duration::from_secs(1)).await;
-        flight.start_if_due(land(3, LONG));
+        tokio::time::advance(SECOND).await;
+        let (answer, answered) = oneshot::channel();
+        flight.start_if_due(|_, start| async move { landing(answered.await.unwrap(), start, LONG) });
+        flight.end_wait();
+        answer.send(3).unwrap();
         assert_eq!(flight.landed(in_an_hour()).await, Some(3));
+        flight.start_if_due(land(4, LONG));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(3));
+        tokio::time::advance(SECOND).await;
+        flight.start_if_due(land(5, LONG));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(5));
+        tokio::time::advance(SECOND).await;
+        flight.start_if_due(land(6, LONG));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(5), "a wait is ended once");
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_who_gives_up_cancels_it_for_nobody() {
         let flight = Flight::new(0);
         let (answer, answered) = oneshot::channel();
-        flight.start_if_due(|_, _| async {
-            let value = answered.await.unwrap();
-            Landing { value, fresh_for: LONG }
-        });
+        flight.start_if_due(|_, start| async move { landing(answered.await.unwrap(), start, LONG) });
         assert_eq!(flight.landed(Instant::now() + Duration::from_secs(1)).await, None);
         answer.send(7).unwrap();
         assert_eq!(flight.landed(in_an_hour()).await, Some(7));

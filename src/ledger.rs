@@ -123,6 +123,12 @@ impl Ledger {
         &self.entries
     }
 
+    /// Whether nobody has read the journal for so long before `now`, in Unix seconds, that all statuses are forgotten.
+    pub fn is_abandoned(&self, now: u64) -> bool {
+        let last = self.last_success.unwrap_or(self.created());
+        hour(now) >= hour(last).saturating_add(Entry::KEPT_HOURS)
+    }
+
     /// The minutes to ask the API for at `now`, in Unix seconds: at least `window`, and all that was missed (spec 7.4).
     ///
     /// Where the clock has gone back behind the last success, nobody knows for how long we were away and everything is asked for;

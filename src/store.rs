@@ -112,15 +112,19 @@ impl Store {
         })
     }
 
-    /// Removes the ledger of an instance; to remove one that isn't there is no error.
+    /// Removes the ledgers of these instances, all or none; to remove one that isn't there is no error.
     ///
     /// # Errors
     /// As for [`Store::write`].
-    pub fn forget(&mut self, id: InstanceId) -> Result<(), StoreError> {
+    pub fn forget(&mut self, ids: &[InstanceId]) -> Result<(), StoreError> {
         self.commit(|transaction| {
-            let id = u64::from(id);
-            transaction.open_table(SUMMARIES)?.remove(id)?;
-            transaction.open_table(ENTRIES)?.retain_in(all_of(id), |_, _| false)?;
+            let mut summaries = transaction.open_table(SUMMARIES)?;
+            let mut entries = transaction.open_table(ENTRIES)?;
+            for id in ids {
+                let id = u64::from(*id);
+                summaries.remove(id)?;
+                entries.retain_in(all_of(id), |_, _| false)?;
+            }
             Ok(())
         })
     }

@@ -6,29 +6,29 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::{Attempt, Target};
+use super::{Asked, Attempt, Target};
 use crate::collector::Run;
 use crate::flight::Landing;
 use crate::green_api::failure::Failure;
 
-/// Calls `method` and reads its answer; the next call comes after `interval` or the configured one, whichever is longer.
+/// Calls `method`, whose requests must be `spacing` apart, and reads its answer.
 pub(super) async fn fetch<T>(
     target: Arc<Target>,
     previous: Attempt<Option<Run<T>>>,
     start: Instant,
     method: &'static str,
-    interval: Duration,
+    spacing: Duration,
     read: fn(&[u8]) -> Result<T, Failure>,
 ) -> Landing<Attempt<Option<Run<T>>>> {
-    let (asked, outcome) = call(&target, method, "", read).await;
+    previous.spaced().await;
+    let (last, outcome) = call(&target, method, "", read).await;
     let failure = outcome.as_ref().err().cloned();
     let run = Run {
         found: outcome.ok(),
-        duration: asked.elapsed(),
+        duration: last.elapsed(),
     };
-    let interval = interval.max(target.config.settings.min_interval);
-    let limited = previous.rate_limited_in_a_row;
-    Attempt::landing(Some(run), limited, failure.as_ref(), (start, asked), interval)
+    let min_interval = target.config.settings.min_interval;
+    previous.landing(Some(run), failure.as_ref(), Asked { start, last }, spacing, min_interval)
 }
 
 /// Makes one request, and tells when it was made.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::reading::{Reading, read};
-use super::{Attempt, Target};
+use super::{Asked, Attempt, SPACING, Target};
 use crate::collector::Run;
 use crate::flight::Landing;
 use crate::green_api::JournalMethod;
@@ -21,8 +21,9 @@ pub(super) async fn fetch(
     previous: Attempt<Option<Run<ByType>>>,
     start: Instant,
 ) -> Landing<Attempt<Option<Run<ByType>>>> {
+    previous.spaced().await;
     let permit = target.api.permit().await;
-    let asked = Instant::now();
+    let last = Instant::now();
     let outcome = read(&target, JournalMethod::Incoming, &target.api.incoming_books, |_| ()).await;
     drop(permit);
     if let Err(failure) = &outcome {
@@ -39,10 +40,10 @@ pub(super) async fn fetch(
     });
     let run = Run {
         found,
-        duration: asked.elapsed(),
+        duration: last.elapsed(),
     };
-    let (interval, limited) = (target.config.settings.min_interval, previous.rate_limited_in_a_row);
-    Attempt::landing(Some(run), limited, failure.as_ref(), (start, asked), interval)
+    let min_interval = target.config.settings.min_interval;
+    previous.landing(Some(run), failure.as_ref(), Asked { start, last }, SPACING, min_interval)
 }
 
 fn count(reading: &Reading, previous: Option<&Run<ByType>>) -> ByType {

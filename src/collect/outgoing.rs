@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::reading::{Reading, read};
-use super::{Attempt, SPACING, Target};
+use super::{Asked, Attempt, SPACING, Target};
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
 use crate::green_api::JournalMethod;
@@ -25,10 +25,10 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(fetched: Arc<Fetched>, keep_ids: bool) -> Self {
+    pub(super) fn new(fetched: Fetched) -> Self {
         Self {
-            fetched,
-            ids: keep_ids.then(|| Arc::new([]) as Arc<[Box<str>]>),
+            fetched: Arc::new(fetched),
+            ids: None,
         }
     }
 
@@ -48,22 +48,25 @@ pub(super) async fn fetch(
     start: Instant,
     deadline: Instant,
 ) -> Landing<Attempt<Outgoing>> {
-    let keep_ids = previous.value.ids.is_some();
-    let mut fetched = Arc::unwrap_or_clone(previous.value.fetched);
-    let mut asked = Instant::now();
-    let mut outcome = answer(&target, keep_ids).await;
+    previous.spaced().await;
+    let mut fetched = Fetched::clone(&previous.value.fetched);
+    let first_asked = Instant::now();
+    let mut asked = Asked {
+        start,
+        last: first_asked,
+    };
+    let mut outcome = answer(&target).await;
     drop(permit);
-    let first_asked = asked;
     if let Err(failure) = &outcome
         && failure.is_passing
-        && (asked + SPACING).max(Instant::now()) < deadline
+        && (asked.last + SPACING).max(Instant::now()) < deadline
     {
         debug!(instance = %target.account().name, %failure, "asking for the journal once more");
         fetched.counters.count_fetch(failure.result);
-        tokio::time::sleep_until(asked + SPACING).await;
+        tokio::time::sleep_until(asked.last + SPACING).await;
         let _permit = target.api.permit().await;
-        asked = Instant::now();
-        outcome = answer(&target, keep_ids).await;
+        asked.last = Instant::now();
+        outcome = answer(&target).await;
     }
     let result = outcome
         .as_ref()
@@ -75,7 +78,7 @@ pub(super) async fn fetch(
         result,
         duration: first_asked.elapsed(),
     });
-    let mut ids = previous.value.ids;
+    let mut ids = previous.value.ids.clone();
     let mut failed = None;
     match outcome {
         Ok((reading, new_ids)) => {
@@ -92,19 +95,13 @@ pub(super) async fn fetch(
         fetched: Arc::new(fetched),
         ids,
     };
-    let interval = target.config.settings.min_interval;
-    Attempt::landing(
-        value,
-        previous.rate_limited_in_a_row,
-        failed.as_ref(),
-        (start, asked),
-        interval,
-    )
+    let min_interval = target.config.settings.min_interval;
+    previous.landing(value, failed.as_ref(), asked, SPACING, min_interval)
 }
 
 /// Makes one request.
-async fn answer(target: &Target, keep_ids: bool) -> Result<Answer, Failure> {
-    let mut ids = keep_ids.then(Vec::new);
+async fn answer(target: &Target) -> Result<Answer, Failure> {
+    let mut ids = target.statistic.as_ref().map(|_| Vec::new());
     let reading = read(target, JournalMethod::Outgoing, &target.api.books, |id| {
         if let Some(ids) = &mut ids {
             ids.push(String::from_utf8_lossy(id).into());

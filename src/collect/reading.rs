@@ -19,13 +19,16 @@ pub(super) struct Reading {
 impl Reading {
     /// The statuses in the window: all that were answered, unless more was asked for (spec 7.4).
     pub(super) fn in_window(&self) -> impl Iterator<Item = &Record> {
-        let start = self.window_start.unwrap_or(0);
         let records = self.journal.records().iter();
-        records.filter(move |record| record.timestamp >= start)
+        records.filter(|record| is_in_window(record, self.window_start))
     }
 }
 
-/// Makes one request, for as much as `books` have missed, and gives the `idMessage` of every status to `on_id`.
+fn is_in_window(record: &Record, window_start: Option<u64>) -> bool {
+    window_start.is_none_or(|start| record.timestamp >= start)
+}
+
+/// Makes one request, for as much as `books` have missed, and gives the `idMessage` of every status in the window to `on_id`.
 pub(super) async fn read(
     target: &Target,
     method: JournalMethod,
@@ -37,17 +40,20 @@ pub(super) async fn read(
     let asked_for = books.minutes_to_ask(target.id(), window, now);
     let is_widened = asked_for > minutes(window);
     debug!(instance = %target.account().name, ?method, minutes = asked_for, "asking for the journal");
+    let window_start = is_widened.then(|| unix_seconds(now).saturating_sub(window.as_secs()));
     let mut records = Vec::new();
     let (client, id, credentials) = (&target.api.client, target.id(), &config.credentials);
     let reading = client.journal(method, id, credentials, asked_for, |id, record| {
         records.push(record);
-        on_id(id);
+        if is_in_window(&record, window_start) {
+            on_id(id);
+        }
     });
     let timeout = config.settings.timeout;
     let malformed = tokio::time::timeout(timeout, reading).await;
     let malformed = malformed.map_err(|_| Failure::timeout(timeout))??;
     Ok(Reading {
         journal: Journal::new(records, malformed),
-        window_start: is_widened.then(|| unix_seconds(now).saturating_sub(window.as_secs())),
+        window_start,
     })
 }

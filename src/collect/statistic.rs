@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Attempt, SPACING, Target, call};
+use super::{Asked, Attempt, SPACING, Target, call};
 use crate::collector::Run;
 use crate::flight::Landing;
 use crate::green_api::answers;
@@ -47,20 +47,23 @@ pub(super) async fn fetch(
     start: Instant,
     ids: Arc<[Box<str>]>,
 ) -> Landing<Attempt<Statistic>> {
-    let mut recipients = Arc::unwrap_or_clone(previous.value.recipients);
+    previous.spaced().await;
+    let mut recipients = BTreeMap::clone(&previous.value.recipients);
     recipients.retain(|id, _| ids.binary_search(id).is_ok());
-    let mut last_asked = previous.value.last_asked;
-    let (mut failed, mut last_request) = (None, start);
+    let mut last_asked = previous.value.last_asked.clone();
+    let (mut failed, mut asked) = (None, Asked { start, last: start });
     for (turn, id) in in_turn(&ids, last_asked.clone().as_deref())
         .take(REQUESTS_A_TURN)
         .enumerate()
     {
         if turn > 0 {
-            tokio::time::sleep_until(last_request + SPACING).await;
+            tokio::time::sleep_until(asked.last + SPACING).await;
         }
         let query = form_urlencoded(id);
-        let (asked, outcome) = call::call(&target, "getStatusStatistic", &query, answers::statistic).await;
-        last_request = asked;
+        let (request, outcome) = call::call(&target, "getStatusStatistic", &query, answers::statistic).await;
+        asked.last = request;
+        // One that can't be told of mustn't keep the others from being asked for: the next turn begins behind it, too.
+        last_asked = Some(id.clone());
         match outcome {
             Ok(by_state) => recipients.insert(id.clone(), by_state),
             Err(failure) => {
@@ -68,15 +71,14 @@ pub(super) async fn fetch(
                 break;
             }
         };
-        last_asked = Some(id.clone());
     }
     let value = Statistic {
         recipients: Arc::new(recipients),
         last_asked,
         latest: Some((start.elapsed(), failed.is_none())),
     };
-    let (interval, limited) = (target.config.settings.min_interval, previous.rate_limited_in_a_row);
-    Attempt::landing(value, limited, failed.as_ref(), (start, last_request), interval)
+    let min_interval = target.config.settings.min_interval;
+    previous.landing(value, failed.as_ref(), asked, SPACING, min_interval)
 }
 
 /// All of `ids`, each once, beginning behind `last_asked`.

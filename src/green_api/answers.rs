@@ -5,7 +5,9 @@ use std::fmt;
 
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
+use crate::account::InstanceId;
 use crate::collector::{ContactType, Contacts, Setting, StateInstance};
 use crate::green_api::failure::Failure;
 use crate::journal::StatusMessage;
@@ -76,21 +78,22 @@ pub fn queue(body: &[u8]) -> Result<u64, Failure> {
 
 /// Reads `getContacts` (api.md 2.7): how many there are of each type, with and without a name in the address book.
 pub fn contacts(body: &[u8]) -> Result<Contacts, Failure> {
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     struct Contact<'a> {
         #[serde(borrow, rename = "type")]
-        kind: Option<std::borrow::Cow<'a, str>>,
+        kind: Option<&'a RawValue>,
         #[serde(borrow, rename = "contactName")]
-        contact_name: Option<std::borrow::Cow<'a, str>>,
+        contact_name: Option<&'a RawValue>,
     }
     let mut contacts = Contacts::new();
-    read_each(body, |contact: Contact| {
-        let kind = match contact.kind.as_deref() {
-            Some("user") => ContactType::User,
-            Some("group") => ContactType::Group,
+    read_each(body, |contact: &RawValue| {
+        let contact: Contact = serde_json::from_str(contact.get()).unwrap_or_default();
+        let kind = match text(contact.kind) {
+            "user" => ContactType::User,
+            "group" => ContactType::Group,
             _ => ContactType::Other,
         };
-        let named = contact.contact_name.is_some_and(|name| !name.is_empty());
+        let named = !text(contact.contact_name).is_empty();
         *contacts.entry((kind, named)).or_default() += 1;
     })?;
     Ok(contacts)
@@ -98,17 +101,26 @@ pub fn contacts(body: &[u8]) -> Result<Contacts, Failure> {
 
 /// Reads `getStatusStatistic` (api.md 2.2): how many recipients of a status there are in each state.
 pub fn statistic(body: &[u8]) -> Result<BTreeMap<StatusMessage, u64>, Failure> {
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     struct Recipient<'a> {
         #[serde(borrow)]
-        status: Option<std::borrow::Cow<'a, str>>,
+        status: Option<&'a RawValue>,
     }
     let mut recipients = BTreeMap::new();
-    read_each(body, |recipient: Recipient| {
-        let status_message = StatusMessage::parse(recipient.status.as_deref().unwrap_or_default().as_bytes());
+    read_each(body, |recipient: &RawValue| {
+        let recipient: Recipient = serde_json::from_str(recipient.get()).unwrap_or_default();
+        let status_message = StatusMessage::parse(text(recipient.status).as_bytes());
         *recipients.entry(status_message).or_default() += 1;
     })?;
     Ok(recipients)
+}
+
+/// What a string says as it is spelled, so that half of an emoji in the name of one contact doesn't hide all others; nothing of what
+/// is no string.
+fn text(value: Option<&RawValue>) -> &str {
+    let quoted = value.map(RawValue::get).unwrap_or_default();
+    let text = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    text.unwrap_or_default()
 }
 
 /// Reads the answer of a partner's `getInstances` (api.md 2.10): the id, name and token of each instance that isn't deleted, and
@@ -150,7 +162,7 @@ pub fn instances(body: &[u8]) -> Result<(Vec<PartnerInstance>, u64), Failure> {
 pub struct PartnerInstance {
     /// Its number, which other answers of the API write as a string.
     #[serde(deserialize_with = "number_or_text")]
-    pub id_instance: u64,
+    pub id_instance: InstanceId,
     /// Its name; may be empty and need not be unique.
     #[serde(default)]
     pub name: Option<String>,
@@ -161,17 +173,18 @@ pub struct PartnerInstance {
     deleted: bool,
 }
 
-fn number_or_text<'a, D: Deserializer<'a>>(deserializer: D) -> Result<u64, D::Error> {
+fn number_or_text<'a, D: Deserializer<'a>>(deserializer: D) -> Result<InstanceId, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Id {
         Number(u64),
         Text(String),
     }
-    match Id::deserialize(deserializer)? {
-        Id::Number(id) => Ok(id),
-        Id::Text(id) => id.parse().map_err(serde::de::Error::custom),
-    }
+    let text = match Id::deserialize(deserializer)? {
+        Id::Number(id) => id.to_string(),
+        Id::Text(text) => text,
+    };
+    text.parse().map_err(serde::de::Error::custom)
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
@@ -227,7 +240,7 @@ mod tests {
         let check = |element: &str, expected: &[u64], malformed| {
             let body = format!(r#"[{{"idInstance":7,"apiTokenInstance":"a","deleted":false}},{element}]"#);
             let (instances, left_out) = instances(body.as_bytes()).unwrap();
-            let ids: Vec<u64> = instances.iter().map(|instance| instance.id_instance).collect();
+            let ids: Vec<u64> = instances.iter().map(|instance| instance.id_instance.into()).collect();
             assert_eq!((&*ids, left_out), (expected, malformed), "{element}");
         };
         check(r#"{"idInstance":8,"apiTokenInstance":"b","name":null}"#, &[7, 8], 0);
@@ -239,11 +252,32 @@ mod tests {
             "{}",
             r#"{"idInstance":8}"#,
             r#"{"idInstance":8.5,"apiTokenInstance":"b"}"#,
+            r#"{"idInstance":0,"apiTokenInstance":"b"}"#,
+            r#"{"idInstance":"08","apiTokenInstance":"b"}"#,
             r#"{"idInstance":8,"apiTokenInstance":"b","name":5}"#,
             r#"{"idInstance":8,"apiTokenInstance":"b","deleted":"true"}"#,
         ] {
             check(element, &[7], 1);
         }
+    }
+
+    #[test]
+    fn an_odd_contact_or_recipient_leaves_the_others_counted() {
+        let check = |element: &str, expected: (ContactType, bool)| {
+            let body = format!(r#"[{{"type":"user","contactName":"Ada"}},{element}]"#);
+            let mut all = Contacts::from([((ContactType::User, true), 1)]);
+            *all.entry(expected).or_default() += 1;
+            assert_eq!(contacts(body.as_bytes()), Ok(all), "{element}");
+        };
+        let unnamed = |contact_type| (contact_type, false);
+        check(r#"{"type":"group","contactName":null}"#, unnamed(ContactType::Group));
+        check(r#"{"type":"user","contactName":5}"#, unnamed(ContactType::User));
+        check(r#"{"type":"user","contactName":"\ud83d"}"#, (ContactType::User, true));
+        check(r#"{"type":5,"contactName":"Bob"}"#, (ContactType::Other, true));
+        check("5", unnamed(ContactType::Other));
+        let recipients = BTreeMap::from([(StatusMessage::Read, 1), (StatusMessage::Unknown, 2)]);
+        assert_eq!(statistic(br#"[{"status":"read"},{"status":5},5]"#), Ok(recipients));
+        assert!(contacts(b"{}").is_err() && contacts(b"[").is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub struct Entry {
 
 impl Entry {
     /// Hours after `seen_hour` at which an entry may be forgotten: 31 days, and the day by which `seen_hour` may be early.
-    const KEPT_HOURS: u32 = (31 + 1) * 24;
+    pub(super) const KEPT_HOURS: u32 = (31 + 1) * 24;
 
     /// Hours for which `seen_hour` stays as it is, so that sightings alone are written to disk once a day.
     const SEEN_GRAIN_HOURS: u32 = 24;
