@@ -228,6 +228,7 @@ impl Record {
 pub struct Journal {
     records: Vec<Record>,
     malformed: u64,
+    since: u64,
 }
 
 impl Journal {
@@ -242,12 +243,27 @@ impl Journal {
             }
             same
         });
-        Self { records, malformed }
+        Self {
+            records,
+            malformed,
+            since: 0,
+        }
+    }
+
+    /// The same journal, if no status was asked for whose last action was before `since`, in Unix seconds.
+    #[must_use]
+    pub fn asked_since(self, since: u64) -> Self {
+        Self { since, ..self }
     }
 
     /// The distinct statuses.
     pub fn records(&self) -> &[Record] {
         &self.records
+    }
+
+    /// The earliest last action that was asked for, in Unix seconds; 0 where there was no limit.
+    pub fn since(&self) -> u64 {
+        self.since
     }
 
     /// How many elements were skipped: not an object, no `idMessage`, no usable timestamp.

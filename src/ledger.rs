@@ -12,7 +12,9 @@
 //! - A status whose state is `unknown` counts as first seen and in no state. When it is later shown as `sent`, `pending` and `sent` count.
 //! - An unrecognised state counts under `other` once, and says nothing about `pending` or any other state.
 //! - A status that the baseline only knew counts in the states it reaches later. Where there are such, `sent` may exceed `pending`.
-//! - Only the first answer is a baseline. A status from before the ledger's creation that turns up later is first seen then.
+//! - The first answer is a baseline, and so is what of a later one lies before the ledger's creation and further back than any answer
+//!   has reached until then: a longer window, or an overlap, shows statuses for the first time that are not new. An old status that
+//!   turns up otherwise is first seen then.
 //! - A delay is observed for the state a status is shown in, if it was seen in a lower one of `pending`, `sent`, `delivered` before:
 //!   nobody knows when the states between were passed, nor whether `unknown` or `other` was lower.
 //! - Timestamps are the API's, all other times our clock's; they are compared only to tell a baseline's old statuses from its new
@@ -51,6 +53,8 @@ pub struct Summary {
     ///
     /// It is put on record only now and then, or every scrape would write. Too early a time merely asks for more after a restart.
     pub last_success: Option<u64>,
+    /// The farthest back that an answer has reached, in Unix seconds; absent before the first.
+    pub reach: Option<u64>,
     /// What has been counted. Whoever shows it shares it.
     pub totals: Arc<Totals>,
 }
@@ -85,6 +89,7 @@ impl Ledger {
         let summary = Summary {
             created,
             last_success: None,
+            reach: None,
             totals: Arc::default(),
         };
         Self::restore(summary, Vec::new())
@@ -113,6 +118,11 @@ impl Ledger {
         self.last_success
     }
 
+    /// The farthest back that an answer has reached, in Unix seconds; absent before the first.
+    pub fn reach(&self) -> Option<u64> {
+        self.summary.reach
+    }
+
     /// What has been counted.
     pub fn totals(&self) -> &Arc<Totals> {
         &self.summary.totals
@@ -129,13 +139,14 @@ impl Ledger {
         hour(now) >= hour(last).saturating_add(Entry::KEPT_HOURS)
     }
 
-    /// The minutes to ask the API for at `now`, in Unix seconds: at least `window`, and all that was missed (spec 7.4).
+    /// The minutes to ask the API for at `now`, in Unix seconds: at least `window`, and all that was missed since the last answer (spec
+    /// 7.4), or since the ledger's creation if there was none.
     ///
     /// Where the clock has gone back behind the last success, nobody knows for how long we were away and everything is asked for;
     /// less than the overlap is a mere correction of the clock.
     pub fn minutes_to_ask(&self, window: Duration, now: u64) -> u64 {
         let missed = match self.last_success {
-            None => 0,
+            None => now.saturating_sub(self.created()),
             Some(last) if last > now.saturating_add(OVERLAP) => LONGEST,
             Some(last) => now.saturating_sub(last).saturating_add(OVERLAP),
         };
@@ -145,7 +156,6 @@ impl Ledger {
 
     /// What an answer that came at `now`, in Unix seconds, changes.
     pub fn changes(&self, journal: &Journal, now: u64) -> Changes {
-        let is_baseline = self.last_success.is_none();
         let mut totals = Draft {
             known: &self.summary.totals,
             changed: None,
@@ -163,7 +173,7 @@ impl Ledger {
                 }
             } else {
                 let entry = Entry::new(record, now);
-                if !is_baseline || record.timestamp >= self.created() {
+                if record.timestamp >= self.created() || self.has_reached(record.timestamp.max(journal.since())) {
                     totals.count_status(&entry, record);
                 }
                 entries.push(entry);
@@ -178,7 +188,7 @@ impl Ledger {
         let totals = totals.changed;
         Changes {
             at: now,
-            summary: self.changed_summary(totals, now),
+            summary: self.changed_summary(totals, journal.since(), now),
             entries,
             forgotten: self.forgotten(journal, now),
         }
@@ -225,13 +235,20 @@ impl Ledger {
         self.commit(self.changes(journal, now));
     }
 
-    /// The summary to put on record, where it changed or its last success has become too old or lies in the future.
-    fn changed_summary(&self, totals: Option<Totals>, now: u64) -> Option<Summary> {
+    /// Whether an answer has reached back to `time`, in Unix seconds.
+    fn has_reached(&self, time: u64) -> bool {
+        self.summary.reach.is_some_and(|reach| reach <= time)
+    }
+
+    /// The summary to put on record after an answer that reached back to `since`, where it changed or its last success has become too
+    /// old or lies in the future.
+    fn changed_summary(&self, totals: Option<Totals>, since: u64, now: u64) -> Option<Summary> {
         let on_record = self.summary.last_success;
         let is_stale = on_record.is_none_or(|last| now < last || now - last >= SUCCESS_GRAIN);
-        (is_stale || totals.is_some()).then(|| Summary {
+        (is_stale || totals.is_some() || !self.has_reached(since)).then(|| Summary {
             created: self.created(),
             last_success: Some(now),
+            reach: Some(self.summary.reach.map_or(since, |reach| reach.min(since))),
             totals: totals.map_or_else(|| self.totals().clone(), Arc::new),
         })
     }

@@ -27,7 +27,7 @@ mod rows;
 pub const FILE: &str = "ledger.redb";
 
 /// The version of the file's format: of its tables and of the spelling of their rows.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// The summaries by instance.
 const SUMMARIES: TableDefinition<u64, &[u8]> = TableDefinition::new("summaries");
@@ -154,9 +154,9 @@ impl Store {
 }
 
 fn look_into(directory: &Path) -> Result<(), StoreError> {
-    let unusable = |source| StoreError::Directory {
+    let unusable = |error: std::io::Error| StoreError::Directory {
         path: directory.to_owned(),
-        source,
+        reason: error.to_string(),
     };
     std::fs::read_dir(directory).map(drop).map_err(unusable)
 }

@@ -52,8 +52,11 @@ pub(super) async fn read(
     let timeout = config.settings.timeout;
     let malformed = tokio::time::timeout(timeout, reading).await;
     let malformed = malformed.map_err(|_| Failure::timeout(timeout))??;
+    // The API reckons from when it answers.
+    let answered = unix_seconds(target.api.clock.now());
+    let since = answered.saturating_sub(asked_for.saturating_mul(60));
     Ok(Reading {
-        journal: Journal::new(records, malformed),
+        journal: Journal::new(records, malformed).asked_since(since),
         window_start,
     })
 }

@@ -60,7 +60,7 @@ pub(super) fn entry(id: StatusId, row: EntryRow) -> Option<Entry> {
     Some(Entry::restore(id, earliest, seen_hour, kind, states))
 }
 
-/// When it was created and last read a journal, then the totals in the order of [`Totals`]; counts are preceded by their number.
+/// When it was created and last read a journal, and how far back one has reached, then the totals in the order of [`Totals`]; counts are preceded by their number.
 pub(super) fn summary_row(summary: &Summary) -> Vec<u8> {
     let totals = &summary.totals;
     let mut row = Vec::new();
@@ -68,6 +68,7 @@ pub(super) fn summary_row(summary: &Summary) -> Vec<u8> {
     number(summary.created);
     // No answer comes in the last second of time, so that it can stand for none.
     number(summary.last_success.map_or(u64::MAX, |last| last.min(u64::MAX - 1)));
+    number(summary.reach.map_or(u64::MAX, |reach| reach.min(u64::MAX - 1)));
     number(totals.gaps);
     number(totals.gap_seconds);
     write_histogram(&mut row, &totals.participants);
@@ -91,8 +92,10 @@ pub(super) fn summary_row(summary: &Summary) -> Vec<u8> {
 /// The summary of a row; `None` where it is no such row.
 pub(super) fn summary(row: &[u8]) -> Option<Summary> {
     let mut reader = Reader(row);
-    let created = reader.number()?;
+    // A later time no clock can tell.
+    let created = Some(reader.number()?).filter(|created| i64::try_from(*created).is_ok())?;
     let last_success = Some(reader.number()?).filter(|last| *last != u64::MAX);
+    let reach = Some(reader.number()?).filter(|reach| *reach != u64::MAX);
     let totals = Totals {
         gaps: reader.number()?,
         gap_seconds: reader.number()?,
@@ -104,6 +107,7 @@ pub(super) fn summary(row: &[u8]) -> Option<Summary> {
     reader.0.is_empty().then_some(Summary {
         created,
         last_success,
+        reach,
         totals: Arc::new(totals),
     })
 }
@@ -207,13 +211,14 @@ mod tests {
             send_by_api: SendByApi::False,
         };
         let mut ledger = Ledger::new(1_700_000_000);
-        ledger.apply(&Journal::default(), 1_700_000_000);
+        let journal = |records| Journal::new(records, 0).asked_since(1_699_913_600);
+        ledger.apply(&journal(Vec::new()), 1_700_000_000);
         let sightings = [
             record(1_700_000_001, StatusMessage::Pending),
             record(1_700_000_401, StatusMessage::Read),
         ];
         for sighting in sightings {
-            ledger.apply(&Journal::new(vec![sighting], 0), sighting.timestamp);
+            ledger.apply(&journal(vec![sighting]), sighting.timestamp);
         }
         ledger
     }
@@ -236,12 +241,13 @@ mod tests {
         let known = Summary {
             created: ledger.created(),
             last_success: ledger.last_success(),
+            reach: ledger.reach(),
             totals: ledger.totals().clone(),
         };
         let row = summary_row(&known);
         assert_eq!(
             hex(&row),
-            " 0*1 f15365 0*4 91f25365 0*36 01 0*63 07 0*231 01 0*55 9001 0*6 01 0*7 05010201 0*7 04 0*7 0205010201 0*7 0305010201 0*7 0405010201 0*7 0505010201 0*7 "
+            " 0*1 f15365 0*4 91f25365 0*4 809f5265 0*36 01 0*63 07 0*231 01 0*55 9001 0*6 01 0*7 05010201 0*7 04 0*7 0205010201 0*7 0305010201 0*7 0405010201 0*7 0505010201 0*7 "
         );
         assert_eq!(summary(&row), Some(known));
     }
@@ -251,12 +257,14 @@ mod tests {
         let row = summary_row(&Summary {
             created: 1,
             last_success: None,
+            reach: None,
             totals: ledger().totals().clone(),
         });
         for length in 0..row.len() {
             assert_eq!(summary(&row[..length]), None);
         }
         assert_eq!(summary(&[row.as_slice(), &[0]].concat()), None);
+        assert_eq!(summary(&[&[u8::MAX; 8], &row[8..]].concat()), None);
         let id = StatusId::of("3EB0");
         for (place, code) in [(12, 8), (13, 3), (14, 5), (15, 0b10), (15, 0b10_0000)] {
             let mut row = EntryRow::default();

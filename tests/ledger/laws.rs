@@ -20,7 +20,8 @@ enum Visit {
     Failed,
     KilledBeforeWriting,
     KilledAfterWriting,
-    Restarted,
+    /// With this window from then on, in minutes.
+    Restarted(u64),
 }
 
 /// Times between visits: mostly minutes, sometimes days, and never so long that the API forgets.
@@ -31,35 +32,41 @@ fn any_visits() -> impl Strategy<Value = Vec<(u64, Visit)>> {
         1 => Just(Visit::Failed),
         1 => Just(Visit::KilledBeforeWriting),
         1 => Just(Visit::KilledAfterWriting),
-        1 => Just(Visit::Restarted),
+        1 => prop_oneof![1..10_u64, 1..30 * 24 * 60_u64].prop_map(Visit::Restarted),
     ];
     prop::collection::vec((wait, visit), 0..25)
 }
 
-/// Some hundred lives, the first of which began before the ledger, but not before its first window.
+/// Some hundred lives. What happens to them once the ledger is there began in its first window; what began before that was over.
 fn any_lives() -> impl Strategy<Value = Vec<Life>> {
-    prop::collection::vec(Life::any(CREATED - DAY), 0..150)
+    prop::collection::vec(
+        prop_oneof![3 => Life::any(CREATED - DAY), 1 => Life::past(CREATED)],
+        0..150,
+    )
 }
 
 /// The ledger after these visits and a last one at `end`, and what a store holds of it.
 fn visited(lives: &[Life], visits: &[(u64, Visit)], end: u64) -> (Ledger, Disk) {
     let mut ledger = Ledger::new(CREATED);
     let mut disk = Disk::of(&ledger);
-    let mut now = CREATED;
+    let (mut now, mut window) = (CREATED, WINDOW);
     let first = [(0, Visit::Scraped)];
     for (wait, visit) in first.iter().chain(visits) {
         now += wait;
         if now > end {
             break;
         }
-        visited_once(&mut ledger, &mut disk, lives, *visit, now);
+        visited_once(&mut ledger, &mut disk, lives, *visit, window, now);
+        if let Visit::Restarted(minutes) = visit {
+            window = Duration::from_secs(minutes * MINUTE);
+        }
     }
-    visited_once(&mut ledger, &mut disk, lives, Visit::Scraped, end);
+    visited_once(&mut ledger, &mut disk, lives, Visit::Scraped, window, end);
     (ledger, disk)
 }
 
-fn visited_once(ledger: &mut Ledger, disk: &mut Disk, lives: &[Life], visit: Visit, now: u64) {
-    let journal = answer(lives, ledger.minutes_to_ask(WINDOW, now), now);
+fn visited_once(ledger: &mut Ledger, disk: &mut Disk, lives: &[Life], visit: Visit, window: Duration, now: u64) {
+    let journal = answer(lives, ledger.minutes_to_ask(window, now), now);
     let changes = ledger.changes(&journal, now);
     match visit {
         Visit::Scraped => {
@@ -67,7 +74,7 @@ fn visited_once(ledger: &mut Ledger, disk: &mut Disk, lives: &[Life], visit: Vis
             ledger.commit(changes);
         }
         Visit::Failed => {}
-        Visit::KilledBeforeWriting | Visit::Restarted => *ledger = disk.restart(),
+        Visit::KilledBeforeWriting | Visit::Restarted(_) => *ledger = disk.restart(),
         Visit::KilledAfterWriting => {
             disk.write(&changes);
             *ledger = disk.restart();

@@ -164,6 +164,28 @@ fn an_old_status_that_turns_up_after_the_first_answer_is_seen_then() {
 }
 
 #[test]
+fn an_old_status_is_known_and_not_counted_where_no_answer_reached_as_far_back_before() {
+    let check = |since: [u64; 2], timestamp, expected: &str| {
+        let mut ledger = Ledger::new(CREATED);
+        ledger.apply(&Journal::default().asked_since(since[0]), 1000);
+        let answer = |state| Journal::new(vec![record("a", timestamp, state)], 0).asked_since(since[1]);
+        ledger.apply(&answer("pending"), 1010);
+        assert_eq!(shown(ledger.totals()), expected, "{since:?} {timestamp}");
+        ledger.apply(&answer("sent"), 1020);
+        let later = if expected.is_empty() {
+            "sent 1, sent after 0 s"
+        } else {
+            "seen 1, pending 1, sent 1, sent after 0 s"
+        };
+        assert_eq!(shown(ledger.totals()), later, "{since:?} {timestamp}");
+    };
+    check([500, 400], 450, "");
+    check([500, 400], 500, "seen 1, pending 1");
+    check([500, 400], 1000, "seen 1, pending 1");
+    check([500, 501], 450, "seen 1, pending 1");
+}
+
+#[test]
 fn a_status_counts_under_the_labels_of_its_first_sighting() {
     check(
         &[

@@ -55,6 +55,14 @@ impl Life {
         })
     }
 
+    /// Published in the 40 days before `now`, and with nothing more to come.
+    pub(super) fn past(now: u64) -> impl Strategy<Value = Self> {
+        Self::any(now - 40 * DAY).prop_map(move |mut life| {
+            life.reached.retain(|time| *time < now);
+            life
+        })
+    }
+
     /// How GREEN-API shows it at a time; `None` while it is not published.
     pub(super) fn at(&self, now: u64) -> Option<Record> {
         let mut steps = self.reached.iter().zip(LADDER);
@@ -80,9 +88,10 @@ impl Life {
 
 /// What GREEN-API answers when it is asked for the last `minutes`.
 pub(super) fn answer(lives: &[Life], minutes: u64, now: u64) -> Journal {
+    let since = now - minutes * MINUTE;
     let records = lives.iter().filter_map(|life| life.at(now));
-    let in_window = records.filter(|record| record.timestamp >= now - minutes * MINUTE);
-    Journal::new(in_window.collect(), 0)
+    let in_window = records.filter(|record| record.timestamp >= since);
+    Journal::new(in_window.collect(), 0).asked_since(since)
 }
 
 /// How many statuses were published, and reached each state, from the ledger's creation until `now`, if it was created and first
@@ -119,6 +128,7 @@ impl Disk {
         let summary = Summary {
             created: ledger.created(),
             last_success: ledger.last_success(),
+            reach: ledger.reach(),
             totals: ledger.totals().clone(),
         };
         let entries = ledger.entries().iter().map(|entry| (entry.id(), *entry)).collect();

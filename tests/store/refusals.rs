@@ -61,13 +61,13 @@ fn a_ledger_of_another_version_is_refused() {
     let database = Database::create(directory.join(FILE)).unwrap();
     let transaction = database.begin_write().unwrap();
     let format = TableDefinition::<&str, u64>::new("greenapi_exporter_ledger");
-    transaction.open_table(format).unwrap().insert("version", 2).unwrap();
+    transaction.open_table(format).unwrap().insert("version", 3).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let error = Store::open(&directory).expect_err("not opened").to_string();
     assert_eq!(
         error.replace(&directory.display().to_string(), "DIR"),
-        "cannot open the ledger `DIR/ledger.redb`: it has format version 2, and this greenapi-exporter reads version 1\n  \
+        "cannot open the ledger `DIR/ledger.redb`: it has format version 3, and this greenapi-exporter reads version 2\n  \
          hint: run the newer greenapi-exporter that wrote it, or name another `--storage.path`"
     );
 }
