@@ -12,7 +12,7 @@ use hyper::header::{
     HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -31,7 +31,7 @@ pub struct Pages {
     captures: Captures,
     options: Options,
     /// One for each scrape that may be answered at the same time.
-    scrapes: Semaphore,
+    scrapes: Arc<Semaphore>,
     clock: Clock,
     started: SystemTime,
     http_requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
@@ -56,7 +56,7 @@ impl Pages {
             fleet,
             reloader,
             captures,
-            scrapes: Semaphore::new(options.max_requests),
+            scrapes: Arc::new(Semaphore::new(options.max_requests)),
             options,
             started: clock.now(),
             clock,
@@ -102,8 +102,8 @@ impl Pages {
             return (handler, answer);
         }
         let answer = match handler {
-            METRICS => self.scrape(self.metrics(request.headers())).await,
-            "/probe" => self.scrape(self.probe(request)).await,
+            METRICS => self.scrape(|permit| self.metrics(request.headers(), permit)).await,
+            "/probe" => self.scrape(|permit| self.probe(request, permit)).await,
             "/sd" => self.service_discovery(request.headers()).await,
             "/config" => text(StatusCode::OK, self.fleet.effective_config()),
             "/-/healthy" => text(StatusCode::OK, "healthy\n"),
@@ -114,16 +114,21 @@ impl Pages {
         (handler, answer)
     }
 
-    /// Answers a scrape, unless too many are under way.
-    async fn scrape(&self, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
-        let Ok(_permit) = self.scrapes.try_acquire() else {
-            let complaint = "too many scrapes are under way; --web.max-requests allows more\n";
-            return text(StatusCode::SERVICE_UNAVAILABLE, complaint);
-        };
-        answer.await
+    /// Answers a scrape, unless too many are under way. One is until it is sent: as long it takes memory.
+    async fn scrape<F: Future<Output = Response<Body>>>(
+        &self,
+        answer: impl FnOnce(OwnedSemaphorePermit) -> F,
+    ) -> Response<Body> {
+        match self.scrapes.clone().try_acquire_owned() {
+            Ok(permit) => answer(permit).await,
+            Err(_) => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many scrapes are under way; --web.max-requests allows more\n",
+            ),
+        }
     }
 
-    async fn metrics(&self, headers: &HeaderMap) -> Response<Body> {
+    async fn metrics(&self, headers: &HeaderMap, permit: OwnedSemaphorePermit) -> Response<Body> {
         let deadline = match self.deadline(headers) {
             Ok(deadline) => deadline,
             Err(answer) => return *answer,
@@ -143,10 +148,10 @@ impl Pages {
             http_requests: self.http_requests(),
             process: process::read(),
         };
-        self.render(headers, instances, Some(exporter))
+        self.render(headers, instances, Some(exporter), permit)
     }
 
-    async fn probe<B>(&self, request: &Request<B>) -> Response<Body> {
+    async fn probe<B>(&self, request: &Request<B>, permit: OwnedSemaphorePermit) -> Response<Body> {
         let Some(query) = Probe::parse(request.uri().query().unwrap_or_default()) else {
             let complaint = "one parameter `target` is needed: the id or the name of an instance\n\
                 hint: with `debug=true` the log of the probe is shown\n";
@@ -164,7 +169,7 @@ impl Pages {
             return text(StatusCode::BAD_REQUEST, complaint);
         };
         if !query.debug {
-            return self.render(request.headers(), vec![instance], None);
+            return self.render(request.headers(), vec![instance], None, permit);
         }
         let log = capture.map(|capture| capture.text()).unwrap_or_default();
         let config = config
@@ -260,10 +265,16 @@ impl Pages {
         Ok(Instant::now() + patience.unwrap_or(timeout).min(DEFAULT_SCRAPE_TIMEOUT))
     }
 
-    fn render(&self, headers: &HeaderMap, instances: Vec<Instance>, exporter: Option<Exporter>) -> Response<Body> {
+    fn render(
+        &self,
+        headers: &HeaderMap,
+        instances: Vec<Instance>,
+        exporter: Option<Exporter>,
+        permit: OwnedSemaphorePermit,
+    ) -> Response<Body> {
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let page = self.page(header(ACCEPT), header(ACCEPT_ENCODING), instances, exporter);
-        let mut answer = match page.and_then(answer) {
+        let mut answer = match page.and_then(|page| answer(page, permit)) {
             Ok(answer) => answer,
             Err(error) => {
                 return text(
@@ -319,13 +330,16 @@ impl Probe {
     }
 }
 
-/// Answers with a page of metrics: at once if it is short, and block by block if it isn't.
-fn answer(page: exposition::Rendered) -> io::Result<Response<Body>> {
+/// Answers with a page of metrics: at once if it is short, and block by block, keeping the permit, if it isn't.
+fn answer(page: exposition::Rendered, permit: OwnedSemaphorePermit) -> io::Result<Response<Body>> {
     let mut blocks = page.body;
     let first = blocks.next().transpose()?.unwrap_or_default();
     let body = match blocks.next().transpose()? {
         None => web::full(first),
-        Some(second) => web::streamed([first, second].map(Ok).into_iter().chain(blocks)),
+        Some(second) => {
+            let blocks = [first, second].map(Ok).into_iter().chain(blocks);
+            web::streamed(blocks.inspect(move |_| _ = &permit))
+        }
     };
     let mut answer = with_body(StatusCode::OK, page.content_type, body);
     if let Some(encoding) = page.content_encoding {
