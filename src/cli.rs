@@ -337,7 +337,10 @@ fn parse_listen_address(text: &str) -> Result<SocketAddr, &'static str> {
 
 /// Reads a number, or the one that ends the name of a StatefulSet's pod: `greenapi-exporter-3`.
 fn parse_ordinal(text: &str) -> Result<u32, &'static str> {
-    let number = text.rsplit_once('-').map_or(text, |(_, number)| number);
+    let number = match text.rsplit_once('-') {
+        Some((name, number)) if !name.is_empty() => number,
+        _ => text,
+    };
     number
         .parse()
         .map_err(|_| "expected a number, or a name that ends in `-` and a number")

@@ -397,7 +397,12 @@ mod tests {
 
     /// How long after a fetch the next may begin, and how long if the wait is ended. It asked at once, after so many that were rate
     /// limited, and failed with `failure`.
-    fn next(failure: Option<&Failure>, limited_before: u32, spacing: Duration, min_interval: Duration) -> [Duration; 2] {
+    fn next(
+        failure: Option<&Failure>,
+        limited_before: u32,
+        spacing: Duration,
+        min_interval: Duration,
+    ) -> [Duration; 2] {
         let start = Instant::now();
         let previous = Attempt {
             value: (),
@@ -442,13 +447,18 @@ mod tests {
     async fn the_configured_interval_and_the_methods_own_hold_where_they_are_longer() {
         let forbidden = failure(FetchResult::Forbidden, None);
         let check = |failure, spacing, min_interval, expected: [Duration; 2]| {
-            assert_eq!(next(failure, 0, spacing, min_interval), expected, "{spacing:?} {min_interval:?}");
+            assert_eq!(
+                next(failure, 0, spacing, min_interval),
+                expected,
+                "{spacing:?} {min_interval:?}"
+            );
         };
+        let short_of_an_hour = Duration::from_secs(3599);
         let (minutes, hour, at_once) = (Duration::from_mins, Duration::from_hours(1), Duration::ZERO);
         check(None, SPACING, minutes(2), [minutes(2), at_once]);
         check(Some(&forbidden), SPACING, minutes(2), [minutes(2), at_once]);
-        check(None, hour, minutes(2), [hour, hour - SPACING]);
-        check(None, hour, 2 * hour, [2 * hour, hour - SPACING]);
+        check(None, hour, minutes(2), [hour, short_of_an_hour]);
+        check(None, hour, 2 * hour, [2 * hour, short_of_an_hour]);
         check(Some(&forbidden), hour, minutes(2), [minutes(5), at_once]);
     }
 }

@@ -25,7 +25,7 @@ use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::shard::Shard;
 use greenapi_exporter::simulator::{Login, Simulator, World};
 use greenapi_exporter::snapshot::Snapshot;
-use greenapi_exporter::store::Store;
+use greenapi_exporter::store::{Store, StoreError};
 use greenapi_exporter::telemetry::capture::Captures;
 use greenapi_exporter::{backfill, exposition};
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,6 +45,8 @@ pub(crate) async fn serve(
     captures: Captures,
     clock: Clock,
 ) -> anyhow::Result<ExitCode> {
+    // They are waited for from the start: without this, SIGHUP would end a process that is still reading its ledger.
+    let (hangup, stop) = (signal(SignalKind::hangup())?, stop_signal()?);
     let ShardFlags { ordinal, total } = flags.shard;
     let shard = Shard::new(ordinal, total);
     let shard =
@@ -57,7 +59,7 @@ pub(crate) async fn serve(
     let fleet = Fleet::new(config, shard, books, clock.clone()).context("cannot set up TLS")?;
     fleet.forget_abandoned().await;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock)?;
-    exporter.run(stop_signal()?).await
+    exporter.run(hangup, stop).await
 }
 
 /// Says whether the configuration can be used, and what it amounts to.
@@ -65,14 +67,26 @@ pub(crate) fn check_config(flags: &CheckConfig, environment: Environment) -> any
     let config = load(flags.config.config_file.clone(), environment)?;
     print(config.effective().as_bytes())?;
     if let Some(directory) = &flags.storage.path {
-        let mut statuses = Store::check(directory)?;
-        let incoming = directory.join(INCOMING);
-        if incoming.exists() {
-            statuses += Store::check(&incoming)?;
-        }
-        info!(path = %directory.display(), statuses, "the ledger can be opened");
+        check_ledgers(directory)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says whether the ledgers in `directory` can be opened, unless a running exporter has them open.
+fn check_ledgers(directory: &Path) -> Result<(), StoreError> {
+    let incoming = Some(directory.join(INCOMING)).filter(|incoming| incoming.exists());
+    let mut statuses = 0;
+    for directory in [directory].into_iter().chain(incoming.as_deref()) {
+        statuses += match Store::check(directory) {
+            Err(StoreError::InUse { path }) => {
+                warn!(path = %path.display(), "the ledger is not checked: an exporter has it open");
+                return Ok(());
+            }
+            checked => checked?,
+        };
+    }
+    info!(path = %directory.display(), statuses, "the ledger can be opened");
+    Ok(())
 }
 
 /// Collects once.
@@ -157,6 +171,7 @@ pub(crate) async fn demo(
     captures: Captures,
     clock: &Clock,
 ) -> anyhow::Result<ExitCode> {
+    let (hangup, stop) = (signal(SignalKind::hangup())?, stop_signal()?);
     let simulator = Simulator::new(World::demo(flags.world.seed, clock.accelerated(flags.world.speed)));
     let (listeners, addresses) = bind(&[SocketAddr::from(([127, 0, 0, 1], 0))])?;
     let config = demo_config(&simulator, &base_url(&addresses))?;
@@ -166,11 +181,10 @@ pub(crate) async fn demo(
     });
     let fleet = Fleet::new(config, Shard::ONLY, Default::default(), clock.clone()).context("cannot set up TLS")?;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock.clone())?;
-    let stop = stop_signal()?;
     print(exporter.introduction().as_bytes())?;
     let (running, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = async {
-        let code = exporter.run(stop).await;
+        let code = exporter.run(hangup, stop).await;
         // The exporter's connections are gone with it, so that the simulation has nothing to wait for.
         drop(running);
         code

@@ -28,7 +28,13 @@ pub(super) async fn fetch<T>(
         duration: last.elapsed(),
     };
     let min_interval = target.config.settings.min_interval;
-    previous.landing(Some(run), failure.as_ref(), Asked { start, last }, spacing, min_interval)
+    previous.landing(
+        Some(run),
+        failure.as_ref(),
+        Asked { start, last },
+        spacing,
+        min_interval,
+    )
 }
 
 /// Makes one request, and tells when it was made.

@@ -43,7 +43,13 @@ pub(super) async fn fetch(
         duration: last.elapsed(),
     };
     let min_interval = target.config.settings.min_interval;
-    previous.landing(Some(run), failure.as_ref(), Asked { start, last }, SPACING, min_interval)
+    previous.landing(
+        Some(run),
+        failure.as_ref(),
+        Asked { start, last },
+        SPACING,
+        min_interval,
+    )
 }
 
 fn count(reading: &Reading, previous: Option<&Run<ByType>>) -> ByType {

@@ -16,7 +16,7 @@ use greenapi_exporter::telemetry::capture::Captures;
 use greenapi_exporter::web::{self, WebConfig};
 use listenfd::ListenFd;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tracing::info;
 
 use super::Environment;
@@ -69,8 +69,7 @@ impl Exporter {
         })
     }
 
-    pub(super) async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
-        let mut hangup = signal(SignalKind::hangup())?;
+    pub(super) async fn run(self, mut hangup: Signal, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
         let reloader = self.reloader.clone();
         let reloading = tokio::spawn(async move {
             while hangup.recv().await.is_some() {

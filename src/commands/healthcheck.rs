@@ -22,9 +22,12 @@ pub(crate) async fn healthcheck(flags: &Healthcheck) -> anyhow::Result<ExitCode>
         .await
         .map_err(|_| anyhow!("no answer from `{address}` within {HEALTHCHECK_TIMEOUT:?}"))?
         .with_context(|| format!("no answer from `{address}`"))?;
-    // An exporter that asks for a password (401) or for TLS (400, to a request that is not at fault) is alive; no secret is
-    // needed to find that out.
-    let is_alive = matches!(&answer, b"HTTP/1.1 200" | b"HTTP/1.1 400" | b"HTTP/1.1 401");
+    // An exporter that asks for a password (401) or for TLS (400, to a request that is not at fault), or that has had enough
+    // requests (429), is alive; no secret is needed to find that out.
+    let is_alive = matches!(
+        &answer,
+        b"HTTP/1.1 200" | b"HTTP/1.1 400" | b"HTTP/1.1 401" | b"HTTP/1.1 429"
+    );
     let no_exporter = || anyhow!("`{address}` is served by something else");
     is_alive.then_some(ExitCode::SUCCESS).ok_or_else(no_exporter)
 }

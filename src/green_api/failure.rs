@@ -36,7 +36,9 @@ impl Failure {
     pub fn of_request(error: reqwest::Error) -> Self {
         let result = if error.is_timeout() {
             FetchResult::Timeout
-        } else if causes(&error).any(<dyn Error>::is::<rustls::Error>) {
+        } else if causes(&error).any(<dyn Error>::is::<rustls::Error>)
+            || error.is_connect() && causes(&error).any(is_broken_connection)
+        {
             FetchResult::Tls
         } else if error.is_connect() {
             FetchResult::Connect
@@ -90,6 +92,15 @@ impl From<InvalidJson> for Failure {
     fn from(error: InvalidJson) -> Self {
         Self::invalid_json(error.to_string())
     }
+}
+
+/// Whether a connection that there was has ended. While one is made, that can only happen in the handshake of TLS.
+fn is_broken_connection(cause: &(dyn Error + 'static)) -> bool {
+    let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(
+        kind,
+        Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
+    )
 }
 
 /// The innermost cause. The outer ones only say that a request failed; reqwest's own would name the URL.

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 pub enum StoreError {
     /// The directory is missing, or is none, or may not be looked into.
     #[error(
-        "cannot use the storage directory `{}`: {source}\n  \
+        "cannot use the storage directory `{}`: {reason}\n  \
          hint: `--storage.path` names a directory that exists and that the exporter's user may write to", path.display()
     )]
     Directory {
         /// The directory.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        reason: String,
     },
     /// Another process has it open.
     #[error(

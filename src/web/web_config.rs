@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode};
 use rustls::ServerConfig;
 use tokio::time::Instant;
@@ -124,5 +124,7 @@ async fn is_admitted<B>(settings: &Settings, request: &Request<B>) -> bool {
 fn refusal(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut answer = Response::new(full(text));
     *answer.status_mut() = status;
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, content_type);
     answer
 }
