@@ -318,6 +318,11 @@ pub(crate) fn value(page: &str, series: &str) -> Option<f64> {
     lines.next().map(|value| value.parse().unwrap())
 }
 
+/// The value of the gauge or counter `name` of the `index`th simulated instance; `None` where absent.
+pub(crate) fn gauge(page: &str, name: &str, index: u64) -> Option<f64> {
+    value(page, &format!("{name}{{id_instance=\"{}\"}}", id(index)))
+}
+
 /// The names and labels of the series of `family` on a page, with their values.
 pub(crate) fn series<'a>(page: &'a str, family: &str) -> Vec<&'a str> {
     let of_family = |line: &&str| {

@@ -20,6 +20,7 @@ mod memory;
 mod operations;
 mod prometheus;
 mod publisher;
+mod reloading;
 mod rules;
 mod scraping;
 mod secrets;

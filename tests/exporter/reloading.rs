@@ -1,0 +1,289 @@
+//! What becomes of counters, requests and waits when the configuration is loaded anew.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use greenapi_exporter::simulator::{Behaviour, Method, Simulator};
+use reqwest::Method as Verb;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::harness::{Exporter, PATIENCE, TempFile, config, gauge, id, partner_config, series, simulate, value};
+
+/// A configuration of the instances of `simulator` whose indices are among `indices`.
+fn config_of(simulator: &Simulator, url: &str, indices: &[u64]) -> String {
+    let mut yaml = format!("defaults:\n  api_url: {url}\n  min_interval: 0s\ninstances:\n");
+    for (index, login) in (0..)
+        .zip(simulator.logins())
+        .filter(|(index, _)| indices.contains(index))
+    {
+        assert_eq!(login.id, id(index));
+        writeln!(yaml, "  - id_instance: {}\n    api_token: {}", login.id, login.token).unwrap();
+    }
+    yaml
+}
+
+async fn reload(exporter: &Exporter, verb: Verb) -> (u16, String) {
+    let answer = exporter.send(verb, "/-/reload", &[]).await;
+    (answer.status, answer.text)
+}
+
+#[tokio::test]
+async fn a_reload_keeps_what_stays_drops_what_is_gone_and_adds_what_is_new() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy; 3]);
+    let exporter = Exporter::start(&config_of(&simulator, &url, &[0, 1]), &[]).await;
+    exporter.metrics().await;
+    let fetches = |page: &str| {
+        value(
+            page,
+            &format!("greenapi_fetches_total{{id_instance=\"{}\",result=\"ok\"}}", id(0)),
+        )
+    };
+    exporter.configure(&config_of(&simulator, &url, &[0, 2]).replace("min_interval: 0s", "window: 36h"));
+    assert_eq!(reload(&exporter, Verb::POST).await, (200, "reloaded\n".to_owned()));
+    let page = exporter.metrics().await;
+    assert_eq!(fetches(&page), Some(2.0), "the counters of the one that stays go on");
+    assert_eq!(gauge(&page, "greenapi_journal_window_seconds", 0), Some(36.0 * 3600.0));
+    assert_eq!(series(&page, "greenapi_up").len(), 2);
+    assert!(
+        !page.contains(&id(1).to_string()),
+        "the series of the one that is gone are gone"
+    );
+    assert_eq!(gauge(&page, "greenapi_up", 2), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_reload_by_signal_reads_secrets_again() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let folder = TempDir::new().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "mistaken").unwrap();
+    let config = format!(
+        "instances:\n  - id_instance: {}\n    api_url: {url}\n    api_token_file: {}\n",
+        id(0),
+        token.display()
+    );
+    let mut exporter = Exporter::start(&config, &[]).await;
+    let page = exporter.metrics().await;
+    assert_eq!(gauge(&page, "greenapi_up", 0), Some(0.0));
+    std::fs::write(&token, &*simulator.logins()[0].token).unwrap();
+    exporter.signal("-HUP");
+    exporter.logged("reloaded the configuration").await;
+    assert_eq!(gauge(&exporter.metrics().await, "greenapi_up", 0), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_reload_ends_the_wait_after_a_refusal() {
+    let (simulator, url) = simulate(&[Behaviour::Forbidden]);
+    let exporter = Exporter::start(&config_of(&simulator, &url, &[0]), &[]).await;
+    assert_eq!(gauge(&exporter.metrics().await, "greenapi_forbidden", 0), Some(1.0));
+    simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
+    assert_eq!(reload(&exporter, Verb::PUT).await.0, 200);
+    // The API takes one request a second, whatever the wait.
+    let up = async {
+        while gauge(&exporter.metrics().await, "greenapi_up", 0) != Some(1.0) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, up).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broken_configuration_leaves_the_present_one_and_says_why() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let exporter = Exporter::start(&config_of(&simulator, &url, &[0]), &[]).await;
+    let good = exporter.get("/config").await.text;
+    exporter
+        .configure("instances:\n  - id_instance: x\n    api_token: d75b3a66374942c5b3c019c698abc2067e151558acbb41\n");
+    let (status, text) = reload(&exporter, Verb::POST).await;
+    assert_eq!(status, 500);
+    assert!(
+        text.contains("instances[0].id_instance") && !text.contains("d75b3a66"),
+        "{text}"
+    );
+    assert_eq!(exporter.get("/config").await.text, good);
+    let page = exporter.metrics().await;
+    assert_eq!(gauge(&page, "greenapi_up", 0), Some(1.0));
+    assert_eq!(
+        value(&page, "greenapi_exporter_config_last_reload_successful"),
+        Some(0.0)
+    );
+    exporter.configure(&config_of(&simulator, &url, &[0]));
+    assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+    let page = exporter.metrics().await;
+    assert_eq!(
+        value(&page, "greenapi_exporter_config_last_reload_successful"),
+        Some(1.0)
+    );
+}
+
+#[tokio::test]
+async fn only_post_and_put_reload() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let exporter = Exporter::start(&config_of(&simulator, &url, &[0]), &[]).await;
+    for verb in [Verb::GET, Verb::HEAD, Verb::DELETE] {
+        let answer = exporter.send(verb.clone(), "/-/reload", &[]).await;
+        assert_eq!(
+            (answer.status, &answer.headers["allow"]),
+            (405, &"POST, PUT".parse().unwrap()),
+            "{verb}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn reloads_under_continuous_scraping_lose_no_scrape() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy; 4]);
+    let configs = [
+        config_of(&simulator, &url, &[0, 1, 2]),
+        config_of(&simulator, &url, &[0, 1, 3]),
+    ];
+    let exporter = Exporter::start(&configs[0], &[]).await;
+    let scraping = async {
+        for _ in 0..200 {
+            let page = exporter.metrics().await;
+            let up = series(&page, "greenapi_up");
+            assert_eq!(up.len(), 3, "{up:?}");
+            assert!(up.iter().all(|line| line.ends_with(" 1")), "{up:?}");
+        }
+    };
+    let reloading = async {
+        for config in configs.iter().cycle().skip(1).take(20) {
+            exporter.configure(config);
+            let (one, other) = tokio::join!(reload(&exporter, Verb::POST), reload(&exporter, Verb::PUT));
+            assert_eq!((one.0, other.0), (200, 200));
+        }
+    };
+    tokio::join!(scraping, reloading);
+}
+
+#[tokio::test]
+async fn the_ledger_of_an_instance_that_is_removed_is_gone_and_that_of_one_that_stays_is_not() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy; 2]);
+    let storage = TempDir::new().unwrap();
+    let flags = ["--storage.path", storage.path().to_str().unwrap()];
+    let exporter = Exporter::start(&config_of(&simulator, &url, &[0, 1]), &flags).await;
+    let entries = async || value(&exporter.metrics().await, "greenapi_exporter_ledger_entries").unwrap();
+    let before = entries().await;
+    exporter.configure(&config_of(&simulator, &url, &[0]));
+    assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+    let after = entries().await;
+    assert!(0.0 < after && after < before, "{after} of {before}");
+}
+
+/// How many journals of the first instance were read.
+fn journals_read(page: &str) -> Option<f64> {
+    let id = id(0);
+    value(
+        page,
+        &format!("greenapi_fetches_total{{id_instance=\"{id}\",result=\"ok\"}}"),
+    )
+}
+
+#[tokio::test]
+async fn a_request_under_way_outlives_a_reload_and_is_the_only_one() {
+    let (simulator, url) = simulate(&[Behaviour::Held]);
+    let before = config_of(&simulator, &url, &[0]);
+    let exporter = Exporter::start(&before, &[]).await;
+    let reloaded = async {
+        simulator.arrived(id(0), Method::GetOutgoingStatuses, 1).await.unwrap();
+        exporter.configure(&before.replace("min_interval: 0s", "window: 36h\n  min_interval: 0s"));
+        assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+        let impatient = [("X-Prometheus-Scrape-Timeout-Seconds", "0.1")];
+        assert_eq!(exporter.get_with("/metrics", &impatient).await.status, 200);
+        assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 1);
+        simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
+    };
+    let (page, ()) = tokio::join!(exporter.metrics(), reloaded);
+    assert_eq!(journals_read(&page), Some(1.0));
+    assert_eq!(journals_read(&exporter.metrics().await), Some(2.0));
+    let received = simulator.received(id(0)).unwrap();
+    let minutes = received
+        .iter()
+        .map(|request| request.target.rsplit('=').next().unwrap());
+    assert_eq!(minutes.collect::<Vec<_>>(), ["1440", "2160"]);
+}
+
+#[tokio::test]
+async fn a_reload_ends_the_waits_of_the_optional_collectors_too() {
+    let (simulator, url) = simulate(&[Behaviour::Unauthorized]);
+    let all = "collectors: [outgoing, incoming, state, settings, contacts, queue]";
+    let exporter = Exporter::start(&config(&simulator, &url, all), &[]).await;
+    let succeeded = |page: &str| {
+        let collectors = series(page, "greenapi_collector_success");
+        assert_eq!(collectors.len(), 5, "{collectors:?}");
+        collectors.iter().filter(|line| line.ends_with(" 1")).count()
+    };
+    assert_eq!(succeeded(&exporter.metrics().await), 0);
+    simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
+    assert_eq!(
+        succeeded(&exporter.metrics().await),
+        0,
+        "they wait for a minute and more"
+    );
+    assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+    assert_eq!(succeeded(&exporter.metrics().await), 5);
+}
+
+/// Since when the statuses of the first instance are counted.
+async fn counting_since(exporter: &Exporter) -> f64 {
+    let openmetrics = [("Accept", "application/openmetrics-text;version=1.0.0")];
+    let page = exporter.get_with("/metrics", &openmetrics).await.text;
+    let of_instance = format!("id_instance=\"{}\"", id(0));
+    let created = series(&page, "greenapi_outgoing_statuses_created");
+    let created = created.iter().find(|line| line.contains(&of_instance)).unwrap();
+    created.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn ledgers_outlive_a_reload_that_moves_the_instances_to_a_partner_account() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy; 2]);
+    let exporter = Exporter::start(&config_of(&simulator, &url, &[0, 1]), &["--web.openmetrics-created"]).await;
+    let before = counting_since(&exporter).await;
+    // A ledger that began anew would do so in another second.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let token = TempFile::new("token", simulator.partner_token());
+    exporter.configure(&partner_config(&url, &token));
+    assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+    assert!((counting_since(&exporter).await - before).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn a_partner_accounts_instances_stay_known_when_only_their_settings_change() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy; 2]);
+    let token = TempFile::new("token", simulator.partner_token());
+    let before = partner_config(&url, &token);
+    let exporter = Exporter::start(&before, &[]).await;
+    exporter.metrics().await;
+    exporter.configure(&format!("{before}defaults: {{window: 36h}}\n"));
+    assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+    assert_eq!(exporter.get("/-/ready").await.status, 200);
+    let page = exporter.metrics().await;
+    assert_eq!(gauge(&page, "greenapi_journal_window_seconds", 0), Some(36.0 * 3600.0));
+    assert_eq!(journals_read(&page), Some(2.0));
+}
+
+#[tokio::test]
+async fn a_signal_to_reload_that_comes_while_it_starts_ends_nothing() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("exporter.yml");
+    // Whoever writes to it waits until it is read, and the other way around.
+    let made = Command::new("mkfifo").arg(&path).status().await;
+    assert!(made.unwrap().success());
+    let script = "\"$@\" & exporter=$!; exec 3> exporter.yml; kill -HUP $exporter; cat config.yml >&3; exec 3>&-; wait $exporter";
+    std::fs::write(folder.path().join("config.yml"), config(&simulator, &url, "")).unwrap();
+    let program = env!("CARGO_BIN_EXE_greenapi-exporter");
+    let mut command = Command::new("sh");
+    let flags = [
+        "serve",
+        "--config.file",
+        "exporter.yml",
+        "--web.listen-address",
+        "127.0.0.1:0",
+    ];
+    command.args(["-c", script, "sh", program]).args(flags);
+    command.current_dir(folder.path()).kill_on_drop(true);
+    let exporter = Exporter::spawn(command, None).await;
+    assert_eq!(gauge(&exporter.metrics().await, "greenapi_up", 0), Some(1.0));
+}
