@@ -388,12 +388,14 @@ const BACKFILL_HELP: &str = "\
 Prints greenapi_outgoing_statuses_total and greenapi_outgoing_status_transitions_total, a sample every 4 minutes:
 
   greenapi-exporter backfill --target shop-berlin --since 30d > history.om
+  sed -i 's/{/{job=\"greenapi\",instance=\"localhost:10466\",/' history.om
   promtool tsdb create-blocks-from openmetrics history.om /var/lib/prometheus
 
 Exact: how many statuses of each kind there are in the journal, and how far each has got.
 Approximate: when. The journal tells only the time of a status' last action. At that time it is counted as first seen and
 in every state up to its present one. What was last acted on before the period, or is gone from the journal, is not counted.
-The series have no labels of a scrape (job, instance): begin to scrape after the backfill, or leave the overlap out of sums.";
+The series have no labels of a scrape: the second command gives them those by which dashboards choose; put yours in. Begin to scrape
+after the backfill, or leave the overlap out of sums.";
 
 /// In the looks of Prometheus' own: clap puts the display name before it.
 const VERSION: &str = concat!(

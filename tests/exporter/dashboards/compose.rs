@@ -16,8 +16,6 @@ pub(super) struct Source {
     range: String,
     /// The family whose labels are offered as variables.
     offers: String,
-    /// What stands for all jobs, and for all instances, where that is more than those on offer.
-    all: Option<String>,
     rows: Vec<Row>,
 }
 
@@ -158,32 +156,31 @@ pub(super) fn dashboard(source: &Source, colours: &Colours) -> Value {
             "type": "dashboards", "title": "GREEN-API", "tags": ["green-api"], "asDropdown": false,
             "includeVars": true, "keepTime": true, "icon": "external link", "targetBlank": false, "tooltip": "", "url": "",
         }],
-        "templating": { "list": variables(&source.offers, source.all.as_deref()) },
+        "templating": { "list": variables(&source.offers) },
         "panels": panels,
     })
 }
 
-fn variables(offers: &str, all: Option<&str>) -> Vec<Value> {
+fn variables(offers: &str) -> Vec<Value> {
     let mut variables = vec![json!({
         "name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus",
         "current": {}, "options": [], "hide": 0, "includeAll": false, "multi": false, "refresh": 1, "regex": "",
     })];
     let chain = [
-        ("job", "Job", all, offers.to_owned()),
-        ("instance", "Instance", all, format!(r#"{offers}{{job=~"$job"}}"#)),
+        ("job", "Job", offers.to_owned()),
+        ("instance", "Instance", format!(r#"{offers}{{job=~"$job"}}"#)),
         (
             "id_instance",
             "Account",
-            Some(".+"),
             r#"greenapi_instance_info{job=~"$job", instance=~"$instance"}"#.to_owned(),
         ),
     ];
-    for (name, label, all, series) in chain {
+    for (name, label, series) in chain {
         let query = format!("label_values({series}, {name})");
         variables.push(json!({
             "name": name, "label": label, "type": "query", "datasource": datasource(),
             "query": { "query": query, "refId": name, "qryType": 1 }, "definition": query,
-            "multi": true, "includeAll": true, "allValue": all, "refresh": 2, "sort": 1, "regex": "", "hide": 0,
+            "multi": true, "includeAll": true, "allValue": ".+", "refresh": 2, "sort": 1, "regex": "", "hide": 0,
             "current": { "selected": true, "text": ["All"], "value": ["$__all"] }, "options": [],
         }));
     }
