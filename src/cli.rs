@@ -135,7 +135,7 @@ pub struct Simulate {
         value_parser = parse_listen_address
     )]
     pub listen_address: SocketAddr,
-    /// How many instances there are; most are healthy, some fail in every way there is
+    /// How many instances there are; every tenth fails, each in another way
     #[arg(long, value_name = "N", env = "GREENAPI_EXPORTER_INSTANCES", default_value_t = 12)]
     pub instances: u32,
     /// How the simulation goes.

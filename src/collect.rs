@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, info, warn};
 
 use crate::account::{Account, InstanceId};
 use crate::books::Books;
@@ -25,6 +25,7 @@ use crate::flight::{Departure, Flight, Landing};
 use crate::green_api::failure::Failure;
 use crate::green_api::{Client, answers};
 use crate::journal::{StatusMessage, TypeMessage};
+use crate::label::LabelValue;
 use crate::snapshot::{self, Fetched};
 
 use self::outgoing::Outgoing;
@@ -357,6 +358,24 @@ impl Api {
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         // There always is one in the end: the semaphore is never closed.
         self.permits.clone().acquire_owned().await.ok()
+    }
+}
+
+/// Tells people that an optional collector, by its method, has begun or ceased to fail; that it still does is for those who look
+/// closely.
+fn log_collector(target: &Target, method: &str, has_failed_before: bool, failure: Option<&Failure>) {
+    let instance = &target.account().name;
+    match failure {
+        None if has_failed_before => info!(%instance, method, "collects again"),
+        None => debug!(%instance, method, "collected"),
+        Some(failure) => {
+            let (result, cause) = (failure.result.as_str(), &failure.cause);
+            if has_failed_before {
+                debug!(%instance, method, result, cause, "still cannot collect");
+            } else {
+                warn!(%instance, method, result, cause, "cannot collect");
+            }
+        }
     }
 }
 

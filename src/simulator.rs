@@ -184,7 +184,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// What a person needs to use a simulator that is served at `url`: tokens, and how each instance behaves.
+    /// What a person needs to use a simulator that is served at `url`: tokens, how each instance behaves, and how to change that.
     pub fn describe(&self, url: &str) -> String {
         let width = self.sites().map(|site| site.name.len()).max().unwrap_or(0);
         let mut text = format!("API URL        {url}\npartner token  {}\n\n", self.partner_token());
@@ -193,6 +193,14 @@ impl Simulator {
             // Writing to a text can't fail.
             let _ = writeln!(text, "{id}  {name:width$}  {token}  {behaviour}");
         }
+        let behaviours: Vec<String> = Behaviour::ALL.iter().map(Behaviour::to_string).collect();
+        let _ = write!(
+            text,
+            "\nTo have an instance behave in another way:\n\n  \
+               curl -X PUT -d forbidden {url}/simulator/instances/ID/behaviour\n\n\
+             Behaviours: {}\n",
+            behaviours.join(", ")
+        );
         text
     }
 

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::debug;
 
-use super::{Asked, Attempt, Target};
+use super::{Asked, Attempt, Target, log_collector};
 use crate::collector::Run;
 use crate::flight::Landing;
 use crate::green_api::failure::Failure;
@@ -23,6 +22,12 @@ pub(super) async fn fetch<T>(
     previous.spaced().await;
     let (last, outcome) = call(&target, method, "", read).await;
     let failure = outcome.as_ref().err().cloned();
+    log_collector(
+        &target,
+        method,
+        Run::has_failed(previous.value.as_ref()),
+        failure.as_ref(),
+    );
     let run = Run {
         found: outcome.ok(),
         duration: last.elapsed(),
@@ -54,8 +59,5 @@ pub(super) async fn call<T>(
         read(&body.map_err(|_| Failure::timeout(timeout))??)
     };
     let outcome = outcome.await;
-    if let Err(failure) = &outcome {
-        debug!(instance = %target.account().name, method, %failure, "cannot collect");
-    }
     (asked, outcome)
 }

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use tracing::debug;
 
 use super::reading::{Reading, read};
-use super::{Asked, Attempt, SPACING, Target};
+use super::{Asked, Attempt, SPACING, Target, log_collector};
 use crate::collector::Run;
 use crate::flight::Landing;
 use crate::green_api::JournalMethod;
@@ -26,10 +25,9 @@ pub(super) async fn fetch(
     let last = Instant::now();
     let outcome = read(&target, JournalMethod::Incoming, &target.api.incoming_books, |_| ()).await;
     drop(permit);
-    if let Err(failure) = &outcome {
-        debug!(instance = %target.account().name, %failure, "cannot read the journal of incoming statuses");
-    }
     let failure = outcome.as_ref().err().cloned();
+    let has_failed_before = Run::has_failed(previous.value.as_ref());
+    log_collector(&target, "getIncomingStatuses", has_failed_before, failure.as_ref());
     let found = outcome.ok().map(|reading| {
         let found = count(&reading, previous.value.as_ref());
         target

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Asked, Attempt, SPACING, Target, call};
+use super::{Asked, Attempt, SPACING, Target, call, log_collector};
 use crate::collector::Run;
 use crate::flight::Landing;
 use crate::green_api::answers;
@@ -72,6 +72,8 @@ pub(super) async fn fetch(
             }
         };
     }
+    let has_failed_before = previous.value.latest.is_some_and(|(_, succeeded)| !succeeded);
+    log_collector(&target, "getStatusStatistic", has_failed_before, failed.as_ref());
     let value = Statistic {
         recipients: Arc::new(recipients),
         last_asked,

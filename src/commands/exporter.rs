@@ -102,12 +102,15 @@ impl Exporter {
 
     /// What to look at first.
     pub(super) fn introduction(&self) -> String {
-        let base = base_url(&self.addresses);
-        let base = if self.is_tls() {
-            base.replacen("http://", "https://", 1)
-        } else {
-            base
-        };
+        let mut base = base_url(&self.addresses);
+        let mut settings = String::new();
+        if self.is_tls() {
+            base = base.replacen("http://", "https://", 1);
+            settings.push_str("      scheme: https\n");
+        }
+        if self.telemetry_path != "/metrics" {
+            settings = format!("{settings}      metrics_path: {}\n", self.telemetry_path);
+        }
         let port = self.addresses.first().map_or(0, SocketAddr::port);
         format!(
             "A simulated GREEN-API and its exporter are running. Open\n\n  \
@@ -115,7 +118,7 @@ impl Exporter {
                {base}{path}  the metrics\n\n\
              or ask\n\n  curl -s {base}{path} | grep greenapi_forbidden\n\n\
              or let Prometheus scrape it:\n\n  \
-               scrape_configs:\n    - job_name: greenapi\n      static_configs:\n        - targets: [\"localhost:{port}\"]\n\n\
+               scrape_configs:\n    - job_name: greenapi\n{settings}      static_configs:\n        - targets: [\"localhost:{port}\"]\n\n\
              Stop it with Ctrl-C.\n",
             path = self.telemetry_path
         )

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use greenapi_exporter::catalogue::FAMILIES;
@@ -101,26 +101,53 @@ fn the_readme_lists_every_command() {
     assert_eq!(documented, actual);
 }
 
+/// The documents for people, by their paths in the repository.
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["", "docs", "deploy/helm/greenapi-exporter"];
+    let files = folders
+        .iter()
+        .flat_map(|folder| fs::read_dir(root.join(folder)).unwrap());
+    let paths = files.map(|file| file.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect()
+}
+
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter_map(|line| {
+        line.trim_start_matches('#')
+            .strip_prefix(' ')
+            .filter(|_| line.starts_with('#'))
+    });
+    let anchor = |heading: &str| {
+        let kept = heading
+            .chars()
+            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    headings.map(anchor).collect()
+}
+
 #[test]
 fn links_within_the_repository_lead_somewhere() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for document in [
-        "README.md",
-        "CHANGELOG.md",
-        "docs/runbooks.md",
-        "docs/pictures.md",
-        "docs/scaling.md",
-        "SECURITY.md",
-        "CONTRIBUTING.md",
-        "deploy/helm/greenapi-exporter/README.md",
-    ] {
-        let text = fs::read_to_string(root.join(document)).unwrap();
-        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
-            let path = link.split('#').next().unwrap();
-            let is_local = !path.is_empty() && !path.contains("://");
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        let links = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+        for link in links.filter(|link| !link.contains("://")) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() {
+                document.clone()
+            } else {
+                document.with_file_name(path)
+            };
+            assert!(target.exists(), "{} links to {link}", document.display());
+            let has_anchor = || anchors(&fs::read_to_string(&target).unwrap()).contains(anchor);
             assert!(
-                !is_local || root.join(document).with_file_name(path).exists(),
-                "{document} links to {link}"
+                anchor.is_empty() || has_anchor(),
+                "{} links to {link}",
+                document.display()
             );
         }
     }
