@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{Asked, Attempt, SPACING, Target, call, log_collector};
 use crate::collector::Run;
+use crate::fetch::FetchResult;
 use crate::flight::Landing;
 use crate::green_api::answers;
 use crate::journal::StatusMessage;
@@ -62,15 +63,16 @@ pub(super) async fn fetch(
         let query = form_urlencoded(id);
         let (request, outcome) = call::call(&target, "getStatusStatistic", &query, answers::statistic).await;
         asked.last = request;
-        // One that can't be told of mustn't keep the others from being asked for: the next turn begins behind it, too.
         last_asked = Some(id.clone());
         match outcome {
-            Ok(by_state) => recipients.insert(id.clone(), by_state),
+            Ok(by_state) => drop(recipients.insert(id.clone(), by_state)),
+            // How it answers for a status that it knows no longer is not on record (api.md 2.2); this one must not hide the others.
+            Err(failure) if failure.result == FetchResult::BadRequest => drop(recipients.remove(id)),
             Err(failure) => {
                 failed = Some(failure);
                 break;
             }
-        };
+        }
     }
     let has_failed_before = previous.value.latest.is_some_and(|(_, succeeded)| !succeeded);
     log_collector(&target, "getStatusStatistic", has_failed_before, failed.as_ref());

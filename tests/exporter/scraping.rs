@@ -2,9 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use greenapi_exporter::simulator::{Behaviour, Method};
+use greenapi_exporter::clock::unix_seconds;
+use greenapi_exporter::journal::StatusMessage;
+use greenapi_exporter::simulator::{Behaviour, Method, SimStatus};
+use greenapi_exporter::web;
+use hyper::Response;
 
 use crate::harness::{Exporter, PATIENCE, config, id, series, simulate, value};
+
+#[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
+fn seconds_now() -> u64 {
+    unix_seconds(std::time::SystemTime::now())
+}
 
 fn up(page: &str, index: u64) -> Option<f64> {
     value(page, &format!("greenapi_up{{id_instance=\"{}\"}}", id(index)))
@@ -103,6 +112,47 @@ async fn a_late_answer_is_served_to_the_next_scrape() {
 }
 
 #[tokio::test]
+async fn a_late_answer_counts_before_the_next_takes_its_place() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let flags = ["--log.level", "debug"];
+    let mut exporter = Exporter::start(&config(&simulator, &url, "min_interval: 0s"), &flags).await;
+    let now = seconds_now();
+    let status = |name: &str, status_message| SimStatus {
+        status_message,
+        ..SimStatus::new(name, now)
+    };
+    simulator.set_journal(id(0), Vec::new()).unwrap();
+    exporter.metrics().await;
+    simulator.set_behaviour(id(0), Behaviour::Held).unwrap();
+    let impatient = [("X-Prometheus-Scrape-Timeout-Seconds", "0.6")];
+    // The answer comes so late that the next scrape asks again at once.
+    let mut asked = Instant::now();
+    while asked.elapsed() < Duration::from_millis(1100) {
+        if simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap() < 2 {
+            asked = Instant::now();
+        }
+        exporter.get_with("/metrics", &impatient).await;
+    }
+    let late = vec![
+        status("gone", StatusMessage::Sent),
+        status("here", StatusMessage::Pending),
+    ];
+    simulator.set_journal(id(0), late).unwrap();
+    simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
+    exporter.logged_times(2, "read the journal").await;
+    simulator
+        .set_journal(id(0), vec![status("here", StatusMessage::Sent)])
+        .unwrap();
+    let page = exporter.metrics().await;
+    assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 3);
+    let counted = series(&page, "greenapi_outgoing_statuses_total");
+    assert!(counted.len() == 1 && counted[0].ends_with(" 2"), "{counted:?}");
+    let delays = series(&page, "greenapi_outgoing_status_delay_seconds_count");
+    let sent = delays.iter().find(|line| line.contains("\"sent\"")).unwrap();
+    assert!(sent.ends_with(" 1"), "{delays:?}");
+}
+
+#[tokio::test]
 async fn a_young_result_is_served_again() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 1h"), &[]).await;
@@ -181,4 +231,50 @@ async fn optional_collectors_show_what_they_found() {
     ] {
         assert_eq!(simulator.requests(id(0), method).unwrap(), 1, "{method:?}");
     }
+}
+
+#[tokio::test]
+async fn recipients_are_those_of_the_window_and_one_status_that_is_refused_hides_no_other() {
+    let now = seconds_now();
+    let status = |name: &str, timestamp| format!(r#"{{"idMessage":"{name}","timestamp":{timestamp}}}"#);
+    // A window of a minute is asked for with ten minutes more, but for the first time.
+    let journal = [
+        status("A", now),
+        status("B", now),
+        status("C", now),
+        status("old", now - 300),
+    ]
+    .join(",");
+    let listener = web::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let api = move |request: hyper::Request<_>| {
+        let mut answer = match request.uri().query().unwrap() {
+            "idMessage=B" => Response::new(web::full("{}")),
+            "minutes=1" => Response::new(web::full("[]")),
+            query if query.starts_with("minutes") => Response::new(web::full(format!("[{journal}]"))),
+            _ => Response::new(web::full(r#"[{"status":"read"},{"status":"sent"}]"#)),
+        };
+        if request.uri().query() == Some("idMessage=B") {
+            *answer.status_mut() = hyper::StatusCode::BAD_REQUEST;
+        }
+        async { answer }
+    };
+    tokio::spawn(web::serve(vec![listener], api, std::future::pending()));
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    let defaults = "window: 1m\nmin_interval: 0s\ncollectors: [outgoing, statistic]";
+    let exporter = Exporter::start(&config(&simulator, &url, defaults), &[]).await;
+    let shown = async {
+        loop {
+            let page = exporter.metrics().await;
+            let recipients = series(&page, "greenapi_status_recipients");
+            if !recipients.is_empty() {
+                return recipients
+                    .iter()
+                    .map(|line| line.split_once(',').unwrap().1.to_owned())
+                    .collect::<Vec<_>>();
+            }
+        }
+    };
+    let recipients = tokio::time::timeout(PATIENCE, shown).await.unwrap();
+    assert_eq!(recipients, ["status_message=\"read\"} 2", "status_message=\"sent\"} 2"]);
 }
