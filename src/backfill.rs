@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::account::InstanceId;
-use crate::catalogue::{FAMILIES, ID_INSTANCE};
+use crate::catalogue::{Family, ID_INSTANCE, STATUSES, TRANSITIONS};
 use crate::journal::{Record, texts};
 use crate::ledger::entry::States;
 
@@ -30,28 +30,19 @@ pub fn write(records: &[Record], id: InstanceId, (start, end): (u64, u64), out: 
                 .push(record.timestamp);
         }
     }
-    write_family("greenapi_outgoing_statuses_total", statuses, id, (start, end), out)?;
-    write_family(
-        "greenapi_outgoing_status_transitions_total",
-        transitions,
-        id,
-        (start, end),
-        out,
-    )?;
+    write_family(&STATUSES, statuses, id, (start, end), out)?;
+    write_family(&TRANSITIONS, transitions, id, (start, end), out)?;
     out.write_all(b"# EOF\n")
 }
 
 /// Writes a counter with the times at which each of its series was counted.
 fn write_family<const LABELS: usize>(
-    name: &str,
+    family: &Family,
     series: BTreeMap<[&str; LABELS], Vec<u64>>,
     id: InstanceId,
     (start, end): (u64, u64),
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let Some(family) = FAMILIES.iter().find(|family| family.name == name) else {
-        return Ok(());
-    };
     writeln!(
         out,
         "# HELP {stem} {help}\n# TYPE {stem} counter",
@@ -69,7 +60,7 @@ fn write_family<const LABELS: usize>(
         let labels: String = labels.collect();
         for now in steps(start, end) {
             let total = times.partition_point(|time| *time <= now);
-            writeln!(out, "{name}{{{ID_INSTANCE}=\"{id}\"{labels}}} {total} {now}")?;
+            writeln!(out, "{}{{{ID_INSTANCE}=\"{id}\"{labels}}} {total} {now}", family.name)?;
         }
     }
     Ok(())

@@ -11,6 +11,8 @@ mod process;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
+pub use ledger::{STATUSES, TRANSITIONS};
+
 use crate::label::LabelValue;
 use crate::snapshot::{Exporter, Instance, Snapshot};
 

@@ -3,7 +3,7 @@
 mod exporter;
 mod healthcheck;
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -142,11 +142,11 @@ pub(crate) async fn backfill(flags: &Backfill, environment: Environment, clock: 
             anyhow!("cannot read the journal: {failure}\n  hint: {hint}")
         })?;
     let journal = Journal::new(records, malformed);
-    let mut history = Vec::new();
-    let period = (end.saturating_sub(flags.since.as_secs()), end);
-    backfill::write(journal.records(), id, period, &mut history)?;
     info!(statuses = journal.records().len(), malformed, "read the journal");
-    print(&history)?;
+    let period = (end.saturating_sub(flags.since.as_secs()), end);
+    let mut output = BufWriter::new(io::stdout().lock());
+    let written = backfill::write(journal.records(), id, period, &mut output).and_then(|()| output.flush());
+    unless_hung_up(written)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -268,10 +268,15 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Writes to standard output. A reader who has hung up, as `head` does, is no error.
+/// Writes to standard output.
 fn print(text: &[u8]) -> io::Result<()> {
     let mut output = io::stdout().lock();
-    match output.write_all(text).and_then(|()| output.flush()) {
+    unless_hung_up(output.write_all(text).and_then(|()| output.flush()))
+}
+
+/// What came of writing to standard output. A reader who has hung up, as `head` does, is no error.
+fn unless_hung_up(written: io::Result<()>) -> io::Result<()> {
+    match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome,
     }

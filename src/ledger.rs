@@ -146,9 +146,10 @@ impl Ledger {
     /// less than the overlap is a mere correction of the clock.
     pub fn minutes_to_ask(&self, window: Duration, now: u64) -> u64 {
         let missed = match self.last_success {
-            None => now.saturating_sub(self.created()),
             Some(last) if last > now.saturating_add(OVERLAP) => LONGEST,
-            Some(last) => now.saturating_sub(last).saturating_add(OVERLAP),
+            last => now
+                .saturating_sub(last.unwrap_or(self.created()))
+                .saturating_add(OVERLAP),
         };
         let seconds = missed.max(window.as_secs()).min(LONGEST);
         minutes(Duration::from_secs(seconds))

@@ -134,7 +134,7 @@ impl Pages {
             Err(answer) => return *answer,
         };
         let instances = self.fleet.collect(deadline).await;
-        let (reload, shard) = (self.reloader.outcome(), self.fleet.shard());
+        let reload = self.reloader.outcome();
         let (ledger_entries, ledger_errors) = self.fleet.ledgers();
         let exporter = Exporter {
             started: self.started,
@@ -143,8 +143,7 @@ impl Pages {
             config_last_reload_success: reload.last_success,
             ledger_entries,
             ledger_errors,
-            shard_ordinal: shard.ordinal(),
-            shard_total: shard.total(),
+            shard: self.fleet.shard(),
             http_requests: self.http_requests(),
             process: process::read(),
         };

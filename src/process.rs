@@ -1,4 +1,4 @@
-//! What Linux says of this process in `/proc`. On other systems there is no such folder, and nothing is known.
+//! What Linux says of this process in `/proc`.
 //!
 //! Each `parse_*` is pure and reads one file's text; only [`read`] touches files.
 
@@ -149,8 +149,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
-    fn all_but_the_limits_is_known_of_a_linux_process() {
+    fn all_but_the_limits_is_known_of_a_process() {
         let process = read();
         assert!(process.cpu_seconds.is_some());
         assert!(process.open_fds > Some(2));

@@ -10,6 +10,7 @@ use crate::journal::{Journal, Kind, Record, StatusMessage, Tally, TypeMessage};
 use crate::ledger::Ledger;
 use crate::ledger::entry::Entry;
 use crate::ledger::totals::{Counts, Totals};
+use crate::shard::Shard;
 
 /// All that a page shows.
 #[derive(Debug, Clone)]
@@ -204,10 +205,8 @@ pub struct Exporter {
     pub ledger_entries: u64,
     /// How often the store of the ledgers could not be written.
     pub ledger_errors: u64,
-    /// Which replica this is, counted from 0.
-    pub shard_ordinal: u32,
-    /// How many replicas share the instances.
-    pub shard_total: u32,
+    /// Which replica this is of those that share the instances.
+    pub shard: Shard,
     /// Answers given, by page and status code, in this order.
     pub http_requests: Vec<HttpRequests>,
     /// What the operating system says of the process.

@@ -40,14 +40,14 @@ pub(super) const FAMILIES: &[Family] = &[
         metric_type: Gauge,
         help: "Which replica this is of those that share the instances, counted from 0.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(Some(u64::from(exporter.shard_ordinal)), samples)),
+        read: Read::Exporter(|exporter, _, samples| gauge(Some(u64::from(exporter.shard.ordinal())), samples)),
     },
     Family {
         name: "greenapi_exporter_shard_total",
         metric_type: Gauge,
         help: "How many replicas share the instances.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(Some(u64::from(exporter.shard_total)), samples)),
+        read: Read::Exporter(|exporter, _, samples| gauge(Some(u64::from(exporter.shard.total())), samples)),
     },
     Family {
         name: "greenapi_exporter_http_requests_total",

@@ -9,39 +9,45 @@ use crate::journal::{StatusMessage, texts};
 use crate::label::LabelValue;
 use crate::ledger::totals::Histogram;
 
-pub(super) const FAMILIES: &[Family] = &[
-    Family {
-        name: "greenapi_outgoing_statuses_total",
-        metric_type: Counter,
-        help: "Distinct statuses first seen. A kind of which one is known has its series, at 0 until the first is counted.",
-        labels: &["type_message", "send_by_api", "audience"],
-        read: Read::Instance(|instance, samples| {
-            let counted = &instance.counted;
+/// The counter of statuses, by kind.
+pub const STATUSES: Family = Family {
+    name: "greenapi_outgoing_statuses_total",
+    metric_type: Counter,
+    help: "Distinct statuses first seen. A kind of which one is known has its series, at 0 until the first is counted.",
+    labels: &["type_message", "send_by_api", "audience"],
+    read: Read::Instance(|instance, samples| {
+        let counted = &instance.counted;
+        for kind in &counted.kinds {
+            let total = counted.totals.statuses.get(*kind);
+            samples(&kind.texts(), counter(total, counted.created));
+        }
+    }),
+};
+
+/// The counter of the states that statuses reached, by state and kind.
+pub const TRANSITIONS: Family = Family {
+    name: "greenapi_outgoing_status_transitions_total",
+    metric_type: Counter,
+    help: "Times a status reached a state, at most once per status and state; passing a state counts it.",
+    labels: &["status_message", "type_message", "send_by_api", "audience"],
+    read: Read::Instance(|instance, samples| {
+        let counted = &instance.counted;
+        for state in STATES {
             for kind in &counted.kinds {
-                let total = counted.totals.statuses.get(*kind);
-                samples(&kind.texts(), counter(total, counted.created));
-            }
-        }),
-    },
-    Family {
-        name: "greenapi_outgoing_status_transitions_total",
-        metric_type: Counter,
-        help: "Times a status reached a state, at most once per status and state; passing a state counts it.",
-        labels: &["status_message", "type_message", "send_by_api", "audience"],
-        read: Read::Instance(|instance, samples| {
-            let counted = &instance.counted;
-            for state in STATES {
-                for kind in &counted.kinds {
-                    let total = counted.totals.transitions.get((state, *kind));
-                    // No status need ever be in an unrecognised state, so there is no series to be expected.
-                    if total == 0 && state == StatusMessage::Other {
-                        continue;
-                    }
-                    samples(&texts((state, *kind)), counter(total, counted.created));
+                let total = counted.totals.transitions.get((state, *kind));
+                // No status need ever be in an unrecognised state, so there is no series to be expected.
+                if total == 0 && state == StatusMessage::Other {
+                    continue;
                 }
+                samples(&texts((state, *kind)), counter(total, counted.created));
             }
-        }),
-    },
+        }
+    }),
+};
+
+pub(super) const FAMILIES: &[Family] = &[
+    STATUSES,
+    TRANSITIONS,
     Family {
         name: "greenapi_outgoing_status_participants",
         metric_type: MetricType::Histogram {

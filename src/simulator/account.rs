@@ -123,7 +123,7 @@ pub(super) fn listed(site: &Site, now: u64) -> Value {
     let year = 365 * super::calendar::DAY;
     let expiry = if expired { now.saturating_sub(1) } else { now + year };
     json!({
-        "idInstance": site.id.to_string().parse::<u64>().unwrap_or(0),
+        "idInstance": u64::from(site.id),
         "name": site.name,
         "typeInstance": "whatsapp",
         "typeAccount": "",

@@ -41,13 +41,6 @@ impl Profile {
         phone: 85,
         thumbnail: 2400,
     };
-    /// Nothing at all.
-    pub const SILENT: Self = Self {
-        per_day: 0,
-        text: 0,
-        phone: 0,
-        thumbnail: 0,
-    };
 }
 
 /// Which sequence of publications is meant: those of an owner, or those of the owner's contacts.

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use redb::backends::FileBackend;
@@ -47,9 +48,7 @@ pub(super) fn create(directory: &Path, path: &Path) -> Result<Database, StoreErr
     let draft = directory.join(format!("{FILE}.{:016x}", RandomState::new().hash_one(FILE)));
     let failed = |error: redb::Error| StoreError::new(&draft, error);
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.read(true).write(true).create_new(true).mode(0o600);
     let file = options.open(&draft).map_err(|error| failed(error.into()))?;
     let made = fill(file).and_then(|database| {
         // Unlike a new name, a second one can't take the place of another process' ledger.

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_without_end_admits_its_burst_and_no_more() {
+    fn an_interval_that_no_clock_can_tell_admits_nothing() {
         let limit = RateLimit {
             interval: Duration::MAX,
             burst: 2,

@@ -11,6 +11,7 @@ use greenapi_exporter::journal::{
     Audience, Journal, Kind, Record, SendByApi, StatusId, StatusMessage, Tally, TypeMessage,
 };
 use greenapi_exporter::ledger::Ledger;
+use greenapi_exporter::shard::Shard;
 use greenapi_exporter::snapshot::{
     Build, Counted, Counters, Exporter, Fetch, Fetched, HttpRequests, Instance, Process, Snapshot,
 };
@@ -224,8 +225,7 @@ fn exporter() -> Exporter {
         config_last_reload_success: after_start(1_125),
         ledger_entries: 3,
         ledger_errors: 1,
-        shard_ordinal: 2,
-        shard_total: 3,
+        shard: Shard::new(2, 3).unwrap(),
         http_requests: vec![
             HttpRequests {
                 handler: "/metrics",

@@ -9,6 +9,7 @@ use greenapi_exporter::collector::{Collected, ContactType, Run, Setting, StateIn
 use greenapi_exporter::journal::{Journal, Record, SendByApi, StatusId, StatusMessage, Tally, TypeMessage};
 use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::ledger::Ledger;
+use greenapi_exporter::shard::Shard;
 use greenapi_exporter::snapshot::{
     Build, Counted, Counters, Exporter, Fetch, Fetched, HttpRequests, Instance, Process, Snapshot,
 };
@@ -130,8 +131,7 @@ fn exporter() -> impl Strategy<Value = Exporter> {
                 config_last_reload_success: success,
                 ledger_entries,
                 ledger_errors,
-                shard_ordinal: 0,
-                shard_total: 1,
+                shard: Shard::ONLY,
                 http_requests: requests
                     .into_iter()
                     .map(|((handler, code), count)| HttpRequests { handler, code, count })

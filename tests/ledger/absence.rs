@@ -91,7 +91,8 @@ fn a_request_reaches_back_to_the_last_answer_and_at_least_over_the_window() {
         );
     };
     check(None, day, 5000, 24 * 60);
-    check(None, short, CREATED + HOUR, 60);
+    check(None, short, CREATED, 10);
+    check(None, short, CREATED + HOUR, 70);
     check(Some(2000), day, 2030, 24 * 60);
     check(Some(2000), short, 2030, 11);
     check(Some(2000), short, 2000 + HOUR, 70);
