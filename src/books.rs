@@ -1,7 +1,7 @@
 //! Keeps the ledgers of all instances: what an answer changes is in the store before it is shown.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +14,75 @@ use crate::journal::Journal;
 use crate::ledger::{Changes, Ledger};
 use crate::snapshot::Counted;
 use crate::store::{Store, StoreError};
+
+/// The books of both journals.
+#[derive(Debug, Clone, Default)]
+pub struct Both {
+    /// Of statuses that accounts published.
+    pub outgoing: Arc<Books>,
+    /// Of statuses that their contacts published.
+    pub incoming: Arc<Books>,
+}
+
+impl Both {
+    /// The ledgers in the stores in `directory`, each of which is made if there is none. Blocks while it reads.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let outgoing = Books::open(directory)?;
+        let path = incoming(directory);
+        if !path.exists()
+            && let Err(error) = std::fs::create_dir(&path)
+        {
+            let reason = error.to_string();
+            return Err(StoreError::Directory { path, reason });
+        }
+        Ok(Self {
+            outgoing: Arc::new(outgoing),
+            incoming: Arc::new(Books::open(&path)?),
+        })
+    }
+
+    /// Says whether the ledgers in `directory` can be opened, and how many statuses they know. Nothing is made or changed.
+    pub fn check(directory: &Path) -> Result<usize, StoreError> {
+        let outgoing = Store::check(directory)?;
+        let path = incoming(directory);
+        let incoming = if path.exists() { Store::check(&path)? } else { 0 };
+        Ok(outgoing + incoming)
+    }
+
+    /// Statuses known to all ledgers.
+    pub fn entries(&self) -> u64 {
+        self.each().map(Books::entries).sum()
+    }
+
+    /// How often a store could not be written.
+    pub fn errors(&self) -> u64 {
+        self.each().map(Books::errors).sum()
+    }
+
+    /// Settles both at once: see [`Books::settle`].
+    pub async fn settle(&self, deadline: Instant) {
+        tokio::join!(self.outgoing.settle(deadline), self.incoming.settle(deadline));
+    }
+
+    /// Drops the ledgers of those who are `gone` and of those whose journal nobody has read for so long before `now` that none of its
+    /// statuses is known any more, unless `is_kept`.
+    pub async fn forget(&self, gone: &[InstanceId], now: SystemTime, is_kept: impl Fn(InstanceId) -> bool) {
+        for books in self.each() {
+            let mut ids = [gone, &books.abandoned(now)].concat();
+            ids.retain(|id| !is_kept(*id));
+            books.forget(&ids).await;
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Books> {
+        [&*self.outgoing, &*self.incoming].into_iter()
+    }
+}
+
+/// Where the ledgers of incoming statuses are, within the storage directory.
+fn incoming(directory: &Path) -> PathBuf {
+    directory.join("incoming")
+}
 
 /// The ledgers of all instances, and where they are kept.
 #[derive(Debug, Default)]
@@ -53,7 +122,7 @@ impl Book {
 
 impl Books {
     /// The ledgers in the store in `directory`, which is made if there is none. Blocks while it reads.
-    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+    fn open(directory: &Path) -> Result<Self, StoreError> {
         let (store, ledgers) = Store::open(directory)?;
         let books = ledgers.into_iter().map(|(id, ledger)| (id, Book::new(ledger)));
         Ok(Self {
@@ -107,7 +176,7 @@ impl Books {
     }
 
     /// The instances whose journal nobody has read for so long that none of its statuses is known any more.
-    pub fn abandoned(&self, now: SystemTime) -> Vec<InstanceId> {
+    fn abandoned(&self, now: SystemTime) -> Vec<InstanceId> {
         let now = unix_seconds(now);
         let books = locked(&self.by_instance);
         let abandoned = books.iter().filter(|(_, book)| book.ledger.is_abandoned(now));
@@ -115,7 +184,7 @@ impl Books {
     }
 
     /// Drops the ledgers of these instances, from the store too.
-    pub async fn forget(&self, ids: &[InstanceId]) {
+    async fn forget(&self, ids: &[InstanceId]) {
         if ids.is_empty() {
             return;
         }
@@ -143,7 +212,7 @@ impl Books {
     }
 
     /// Statuses known to all ledgers.
-    pub fn entries(&self) -> u64 {
+    fn entries(&self) -> u64 {
         locked(&self.by_instance)
             .values()
             .map(|book| book.counted.entries)
@@ -151,7 +220,7 @@ impl Books {
     }
 
     /// How often the store could not be written.
-    pub fn errors(&self) -> u64 {
+    fn errors(&self) -> u64 {
         locked(&self.errors).count
     }
 

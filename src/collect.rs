@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::account::{Account, InstanceId};
-use crate::books::Books;
+use crate::books::Both;
 use crate::clock::Clock;
 use crate::collector::{Collected, Collector, Contacts, Run, Setting, StateInstance};
 use crate::config;
@@ -76,10 +76,8 @@ type Fetching = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Api {
     /// Makes the requests.
     pub client: Client,
-    /// Keeps what is counted of the answers.
-    pub books: Arc<Books>,
-    /// Keeps what is counted of the journals of incoming statuses.
-    pub incoming_books: Arc<Books>,
+    /// Keep what is counted of the answers.
+    pub books: Both,
     /// Bounds how many are made at once.
     pub permits: Arc<Semaphore>,
     /// Tells when a journal was read.
@@ -179,12 +177,12 @@ impl Target {
         }
         let on = |collector| config.settings.collectors.contains(&collector);
         let (id, now) = (config.account.id, api.clock.now());
-        api.books.begin(id, now);
+        api.books.outgoing.begin(id, now);
         if on(Collector::Incoming) {
-            api.incoming_books.begin(id, now);
+            api.books.incoming.begin(id, now);
         }
         let fetched = Fetched {
-            last_success: api.books.last_success(id),
+            last_success: api.books.outgoing.last_success(id),
             ..Fetched::nothing(now)
         };
         Self {
@@ -341,12 +339,12 @@ impl Target {
 
     /// The instance as it is shown, with what has been counted of it by now: findings add to that once they are settled.
     pub fn shown(&self, Findings { fetched, collected }: Findings) -> snapshot::Instance {
-        let incoming_books = self.incoming.as_ref().map(|_| &self.api.incoming_books);
+        let incoming_books = self.incoming.as_ref().map(|_| &self.api.books.incoming);
         snapshot::Instance {
             account: self.account().clone(),
             window: self.config.settings.window,
             fetched,
-            counted: self.api.books.counted(self.id()),
+            counted: self.api.books.outgoing.counted(self.id()),
             counted_incoming: incoming_books.map(|books| books.counted(self.id())),
             collected,
         }

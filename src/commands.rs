@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use greenapi_exporter::account::{Account, AccountError, Credentials};
-use greenapi_exporter::books::Books;
+use greenapi_exporter::books::Both;
 use greenapi_exporter::cli::{Backfill, CheckConfig, Demo, Once, Serve, ShardFlags, Simulate};
 use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::collector::Collector;
@@ -25,7 +25,7 @@ use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::shard::Shard;
 use greenapi_exporter::simulator::{Login, Simulator, World};
 use greenapi_exporter::snapshot::Snapshot;
-use greenapi_exporter::store::{Store, StoreError};
+use greenapi_exporter::store::StoreError;
 use greenapi_exporter::telemetry::capture::Captures;
 use greenapi_exporter::{backfill, exposition};
 use tokio::signal::unix::{SignalKind, signal};
@@ -74,25 +74,20 @@ pub(crate) fn check_config(flags: &CheckConfig, environment: Environment) -> any
 
 /// Says whether the ledgers in `directory` can be opened, unless a running exporter has them open.
 fn check_ledgers(directory: &Path) -> Result<(), StoreError> {
-    let incoming = Some(directory.join(INCOMING)).filter(|incoming| incoming.exists());
-    let mut statuses = 0;
-    for directory in [directory].into_iter().chain(incoming.as_deref()) {
-        statuses += match Store::check(directory) {
-            Err(StoreError::InUse { path }) => {
-                warn!(path = %path.display(), "the ledger is not checked: an exporter has it open");
-                return Ok(());
-            }
-            checked => checked?,
-        };
+    match Both::check(directory) {
+        Ok(statuses) => info!(path = %directory.display(), statuses, "the ledger can be opened"),
+        Err(StoreError::InUse { path }) => {
+            warn!(path = %path.display(), "the ledger is not checked: an exporter has it open");
+        }
+        Err(error) => return Err(error),
     }
-    info!(path = %directory.display(), statuses, "the ledger can be opened");
     Ok(())
 }
 
 /// Collects once.
 pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
-    let fleet = Fleet::new(config, Shard::ONLY, Default::default(), clock).context("cannot set up TLS")?;
+    let fleet = Fleet::new(config, Shard::ONLY, Both::default(), clock).context("cannot set up TLS")?;
     let deadline = Instant::now() + ONCE_TIMEOUT;
     let instances = match &flags.target {
         None => fleet.collect(deadline).await,
@@ -116,7 +111,7 @@ pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -
 pub(crate) async fn backfill(flags: &Backfill, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
     let client = Client::new(config.max_response_bytes, 1, clock.clone()).context("cannot set up TLS")?;
-    let fleet = Fleet::new(config, Shard::ONLY, Default::default(), clock.clone()).context("cannot set up TLS")?;
+    let fleet = Fleet::new(config, Shard::ONLY, Both::default(), clock.clone()).context("cannot set up TLS")?;
     if fleet.find(&flags.target).is_none() {
         // It may be one of a partner account. If that can't be listed, the log says why.
         fleet.list(Instant::now() + ONCE_TIMEOUT).await;
@@ -179,7 +174,7 @@ pub(crate) async fn demo(
         let config = config.clone();
         move || Ok(config.clone())
     });
-    let fleet = Fleet::new(config, Shard::ONLY, Default::default(), clock.clone()).context("cannot set up TLS")?;
+    let fleet = Fleet::new(config, Shard::ONLY, Both::default(), clock.clone()).context("cannot set up TLS")?;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock.clone())?;
     print(exporter.introduction().as_bytes())?;
     let (running, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -221,21 +216,14 @@ fn demo_config(simulator: &Simulator, api_url: &str) -> Result<Config, AccountEr
 }
 
 /// The ledgers in `directory` of published and of incoming statuses, or ones that start anew.
-fn open_books(directory: Option<&Path>) -> anyhow::Result<[Arc<Books>; 2]> {
+fn open_books(directory: Option<&Path>) -> Result<Both, StoreError> {
     let Some(directory) = directory else {
         info!("counters start anew at each start: no --storage.path is given");
-        return Ok(Default::default());
+        return Ok(Both::default());
     };
-    let books = Books::open(directory)?;
-    let incoming = directory.join(INCOMING);
-    if !incoming.exists() {
-        std::fs::create_dir(&incoming)
-            .with_context(|| format!("cannot make the directory `{}`", incoming.display()))?;
-    }
-    let incoming = Books::open(&incoming)?;
-    let statuses = books.entries() + incoming.entries();
-    info!(path = %directory.display(), statuses, "opened the ledger");
-    Ok([books, incoming].map(Arc::new))
+    let books = Both::open(directory)?;
+    info!(path = %directory.display(), statuses = books.entries(), "opened the ledger");
+    Ok(books)
 }
 
 fn source(file: Option<PathBuf>) -> Source {
@@ -281,9 +269,6 @@ fn unless_hung_up(written: io::Result<()>) -> io::Result<()> {
         outcome => outcome,
     }
 }
-
-/// The folder of the ledgers of incoming statuses, within the storage directory.
-const INCOMING: &str = "incoming";
 
 /// How long one collection may take: the longest of a scrape.
 const ONCE_TIMEOUT: Duration = Duration::from_mins(2);

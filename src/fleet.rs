@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::account::InstanceId;
-use crate::books::Books;
+use crate::books::Both;
 use crate::clock::Clock;
 use crate::collect::{self, Api, Target};
 use crate::config::{self, Config};
@@ -21,8 +21,7 @@ use crate::snapshot;
 pub struct Fleet {
     clock: Clock,
     shard: Shard,
-    books: Arc<Books>,
-    incoming_books: Arc<Books>,
+    books: Both,
     present: Mutex<Arc<Present>>,
 }
 
@@ -43,14 +42,9 @@ impl Fleet {
     /// incoming statuses. Nothing is fetched yet.
     ///
     /// The error is one of the TLS library, such as unreadable CA roots.
-    pub fn new(
-        config: Config,
-        shard: Shard,
-        [books, incoming_books]: [Arc<Books>; 2],
-        clock: Clock,
-    ) -> Result<Self, reqwest::Error> {
+    pub fn new(config: Config, shard: Shard, books: Both, clock: Clock) -> Result<Self, reqwest::Error> {
         let present = Present {
-            api: api(&config, [&books, &incoming_books], &clock)?,
+            api: api(&config, &books, &clock)?,
             discovery: discovery(&config, None),
             listing: None,
             targets: Targets::new(),
@@ -62,7 +56,6 @@ impl Fleet {
             clock,
             shard,
             books,
-            incoming_books,
         })
     }
 
@@ -77,7 +70,7 @@ impl Fleet {
         let api = if is_same_api {
             before.api.clone()
         } else {
-            api(&config, [&self.books, &self.incoming_books], &self.clock)?
+            api(&config, &self.books, &self.clock)?
         };
         let discovery = discovery(&config, before.discovery.as_ref());
         let listing = discovery.as_ref().and_then(|discovery| discovery.known());
@@ -112,12 +105,8 @@ impl Fleet {
         if present.is_unlisted() {
             return;
         }
-        for books in [&self.books, &self.incoming_books] {
-            let abandoned = books.abandoned(self.clock.now());
-            let mut ids = [gone.as_slice(), &abandoned].concat();
-            ids.retain(|id| !present.targets.contains_key(id));
-            books.forget(&ids).await;
-        }
+        let is_collected = |id| present.targets.contains_key(&id);
+        self.books.forget(&gone, self.clock.now(), is_collected).await;
     }
 
     /// Collects every instance; what doesn't answer until `deadline` is shown as late. In order of the ids.
@@ -139,19 +128,19 @@ impl Fleet {
     ) -> Vec<snapshot::Instance> {
         let asked = Instant::now();
         // What came too late for the last scrape counts before the next answer takes its place.
-        self.settle(deadline).await;
+        self.books.settle(deadline).await;
         collect::start(targets.clone(), deadline);
         let mut findings = Vec::with_capacity(targets.len());
         let landing = before_settling(deadline);
         // All requests are under way by themselves; to wait for one after the other takes as long as the longest.
         for target in targets.clone() {
             findings.push(target.landed(asked, landing).await);
-            if self.books.pending() >= MOST_PENDING {
-                self.settle(deadline).await;
+            if self.books.outgoing.pending() >= MOST_PENDING {
+                self.books.settle(deadline).await;
             }
         }
         let is_late = Instant::now() >= landing;
-        self.settle(deadline).await;
+        self.books.settle(deadline).await;
         if is_late {
             // What is left of the time is theirs who are missing. What they change is counted at the next scrape.
             for (target, findings) in targets.clone().zip(&mut findings) {
@@ -160,10 +149,6 @@ impl Fleet {
         }
         let landed = targets.zip(findings);
         landed.map(|(target, findings)| target.shown(findings)).collect()
-    }
-
-    async fn settle(&self, deadline: Instant) {
-        tokio::join!(self.books.settle(deadline), self.incoming_books.settle(deadline));
     }
 
     /// What is known of every instance now, without asking. In order of the ids.
@@ -193,11 +178,7 @@ impl Fleet {
 
     /// The statuses known to all ledgers, and how often one could not be written.
     pub fn ledgers(&self) -> (u64, u64) {
-        let books = [&self.books, &self.incoming_books];
-        (
-            books.iter().map(|books| books.entries()).sum(),
-            books.iter().map(|books| books.errors()).sum(),
-        )
+        (self.books.entries(), self.books.errors())
     }
 
     /// Which part of the instances is collected here.
@@ -326,12 +307,11 @@ const MOST_PENDING: usize = 1000;
 /// What a write to the disk takes at most on most days.
 const LONGEST_SETTLING: Duration = Duration::from_millis(250);
 
-fn api(config: &Config, [books, incoming_books]: [&Arc<Books>; 2], clock: &Clock) -> Result<Arc<Api>, reqwest::Error> {
+fn api(config: &Config, books: &Both, clock: &Clock) -> Result<Arc<Api>, reqwest::Error> {
     let connections = config.max_concurrent_requests;
     Ok(Arc::new(Api {
         client: Client::new(config.max_response_bytes, connections, clock.clone())?,
         books: books.clone(),
-        incoming_books: incoming_books.clone(),
         permits: Arc::new(Semaphore::new(connections)),
         clock: clock.clone(),
     }))

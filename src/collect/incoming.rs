@@ -23,7 +23,7 @@ pub(super) async fn fetch(
     previous.spaced().await;
     let permit = target.api.permit().await;
     let last = Instant::now();
-    let outcome = read(&target, JournalMethod::Incoming, &target.api.incoming_books, |_| ()).await;
+    let outcome = read(&target, JournalMethod::Incoming, &target.api.books.incoming, |_| ()).await;
     drop(permit);
     let failure = outcome.as_ref().err().cloned();
     let has_failed_before = Run::has_failed(previous.value.as_ref());
@@ -32,7 +32,8 @@ pub(super) async fn fetch(
         let found = count(&reading, previous.value.as_ref());
         target
             .api
-            .incoming_books
+            .books
+            .incoming
             .submit(target.id(), reading.journal, target.api.clock.now());
         found
     });

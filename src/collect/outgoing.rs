@@ -87,7 +87,7 @@ pub(super) async fn fetch(
             fetched.counters.count_defects(&reading.journal);
             fetched.tally = Tally::new(reading.in_window(), &fetched.tally);
             ids = new_ids;
-            target.api.books.submit(target.id(), reading.journal, now);
+            target.api.books.outgoing.submit(target.id(), reading.journal, now);
         }
         Err(failure) => failed = Some(failure),
     }
@@ -102,7 +102,7 @@ pub(super) async fn fetch(
 /// Makes one request.
 async fn answer(target: &Target) -> Result<Answer, Failure> {
     let mut ids = target.statistic.as_ref().map(|_| Vec::new());
-    let reading = read(target, JournalMethod::Outgoing, &target.api.books, |id| {
+    let reading = read(target, JournalMethod::Outgoing, &target.api.books.outgoing, |id| {
         if let Some(ids) = &mut ids {
             ids.push(String::from_utf8_lossy(id).into());
         }
