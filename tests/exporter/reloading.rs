@@ -3,12 +3,13 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use greenapi_exporter::simulator::{Behaviour, Method, Simulator};
+use greenapi_exporter::simulator::{Behaviour, Method, SimStatus, Simulator};
 use reqwest::Method as Verb;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::harness::{Exporter, PATIENCE, TempFile, config, gauge, id, partner_config, series, simulate, value};
+use crate::publisher::now;
 
 /// A configuration of the instances of `simulator` whose indices are among `indices`.
 fn config_of(simulator: &Simulator, url: &str, indices: &[u64]) -> String {
@@ -160,15 +161,23 @@ async fn reloads_under_continuous_scraping_lose_no_scrape() {
 #[tokio::test]
 async fn the_ledger_of_an_instance_that_is_removed_is_gone_and_that_of_one_that_stays_is_not() {
     let (simulator, url) = simulate(&[Behaviour::Healthy; 2]);
+    let published = ["a", "b"].map(|name| SimStatus::new(name, now()));
+    simulator.set_journal(id(0), published.to_vec()).unwrap();
+    let both = config_of(&simulator, &url, &[0, 1]).replace(
+        &format!("id_instance: {}\n", id(1)),
+        &format!("id_instance: {}\n    collectors: [outgoing, incoming]\n", id(1)),
+    );
     let storage = TempDir::new().unwrap();
     let flags = ["--storage.path", storage.path().to_str().unwrap()];
-    let exporter = Exporter::start(&config_of(&simulator, &url, &[0, 1]), &flags).await;
-    let entries = async || value(&exporter.metrics().await, "greenapi_exporter_ledger_entries").unwrap();
-    let before = entries().await;
-    exporter.configure(&config_of(&simulator, &url, &[0]));
+    let mut exporter = Exporter::start(&both, &flags).await;
+    let entries = async |exporter: &Exporter| value(&exporter.metrics().await, "greenapi_exporter_ledger_entries");
+    assert!(entries(&exporter).await > Some(2.0));
+    let one = config_of(&simulator, &url, &[0]);
+    exporter.configure(&one);
     assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
-    let after = entries().await;
-    assert!(0.0 < after && after < before, "{after} of {before}");
+    assert_eq!(entries(&exporter).await, Some(2.0));
+    exporter.kill().await;
+    assert_eq!(entries(&Exporter::start(&one, &flags).await).await, Some(2.0));
 }
 
 /// How many journals of the first instance were read.

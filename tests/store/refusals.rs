@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use greenapi_exporter::store::{FILE, Store};
-use redb::{Database, TableDefinition};
+use redb::{Database, TableDefinition, WriteTransaction};
 
 use crate::fleet::directory;
 
@@ -74,22 +74,30 @@ fn a_ledger_of_another_version_is_refused() {
 
 #[test]
 fn a_row_that_no_ledger_has_is_damage() {
-    let directory = directory("row");
-    drop(Store::open(&directory).unwrap());
-    let database = Database::create(directory.join(FILE)).unwrap();
-    let transaction = database.begin_write().unwrap();
-    let summaries = TableDefinition::<u64, &[u8]>::new("summaries");
-    transaction
-        .open_table(summaries)
-        .unwrap()
-        .insert(1101, [7; 9].as_slice())
-        .unwrap();
-    transaction.commit().unwrap();
-    drop(database);
-    let error = Store::open(&directory).expect_err("not opened").to_string();
-    assert_eq!(
-        error.replace(&directory.display().to_string(), "DIR"),
-        "cannot use the ledger `DIR/ledger.redb`: it is damaged: a row can't be read\n  \
-         hint: restore it from a backup, or move it away to start a new ledger, whose counters begin at 0"
-    );
+    let check = |name: &str, write: fn(&WriteTransaction)| {
+        let directory = directory(name);
+        drop(Store::open(&directory).unwrap());
+        let database = Database::create(directory.join(FILE)).unwrap();
+        let transaction = database.begin_write().unwrap();
+        write(&transaction);
+        transaction.commit().unwrap();
+        drop(database);
+        let error = Store::open(&directory).expect_err("not opened").to_string();
+        assert_eq!(
+            error.replace(&directory.display().to_string(), "DIR"),
+            "cannot use the ledger `DIR/ledger.redb`: it is damaged: a row can't be read\n  \
+             hint: restore it from a backup, or move it away to start a new ledger, whose counters begin at 0",
+            "{name}"
+        );
+    };
+    check("a summary of another length", |transaction| {
+        let summaries = TableDefinition::<u64, &[u8]>::new("summaries");
+        let mut summaries = transaction.open_table(summaries).unwrap();
+        summaries.insert(1101, [7; 9].as_slice()).unwrap();
+    });
+    check("an entry without a summary", |transaction| {
+        let entries = TableDefinition::<(u64, u128), [u8; 16]>::new("entries");
+        let mut entries = transaction.open_table(entries).unwrap();
+        entries.insert((1101, 7), [0; 16]).unwrap();
+    });
 }
