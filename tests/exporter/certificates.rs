@@ -1,8 +1,9 @@
 //! Makes certificates.
 
+use std::ops::Range;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType, date_time_ymd};
 
 /// Issues certificates.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -37,10 +38,12 @@ pub(crate) fn this_machine() -> Vec<SanType> {
     ]
 }
 
-/// What `openssl req -x509` makes of a client's key: an authority of its own.
-pub(crate) fn self_signed(folder: &Path, name: &str) {
+/// What `openssl req -x509` makes of a client's key: an authority of its own, from the first day of one year to that of another.
+pub(crate) fn self_signed(folder: &Path, name: &str, valid: Range<i32>) {
     let key = KeyPair::generate().unwrap();
-    let certificate = authority_params(name).self_signed(&key).unwrap();
+    let mut params = authority_params(name);
+    [params.not_before, params.not_after] = [valid.start, valid.end].map(|year| date_time_ymd(year, 1, 1));
+    let certificate = params.self_signed(&key).unwrap();
     std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
     std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
 }

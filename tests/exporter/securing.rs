@@ -16,7 +16,7 @@ use crate::harness::{Exporter, Finished, PATIENCE, TempFile, binary, config, pro
 use crate::prometheus::Prometheus;
 
 /// An exporter with a web configuration, in a folder with certificates: `server`, `client` of the same authority,
-/// `stranger` of another one, and `loner`, self-signed.
+/// `stranger` of another one, and self-signed ones: `loner`, `expired` and `premature`. The system trusts `ca.pem`.
 struct Site {
     exporter: Exporter,
     folder: TempDir,
@@ -30,12 +30,19 @@ impl Site {
         authority.issue(folder.path(), "server", &this_machine());
         authority.issue(folder.path(), "client", &client_names());
         Authority::new("another").issue(folder.path(), "stranger", &client_names());
-        self_signed(folder.path(), "loner");
+        self_signed(folder.path(), "loner", 1975..4096);
+        self_signed(folder.path(), "expired", 1975..2000);
+        self_signed(folder.path(), "premature", 4000..4096);
         let path = folder.path().join("web.yml");
         fs::write(&path, web_config).unwrap();
         let (simulator, url) = simulate(&[Behaviour::Healthy]);
-        let flags = ["--web.config.file", path.to_str().unwrap(), "--log.level", "debug"];
-        let exporter = Exporter::start(&config(&simulator, &url, ""), &flags).await;
+        let config = TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+        let mut command = binary(&["serve", "--config.file", config.path(), "--log.level", "debug"]);
+        command
+            .args(["--web.listen-address", "127.0.0.1:0", "--web.config.file"])
+            .arg(&path)
+            .env("SSL_CERT_FILE", folder.path().join("ca.pem"));
+        let exporter = Exporter::spawn(command, Some(config)).await;
         Self { exporter, folder }
     }
 
@@ -80,6 +87,16 @@ impl Site {
         }
     }
 
+    /// Whether one is let in who has this certificate, or none.
+    async fn admits(&self, client: &str) -> bool {
+        let (certificate, key) = (format!("{client}.pem"), format!("{client}.key"));
+        let flags: &[&str] = match client {
+            "" => &[],
+            _ => &["--cert", &certificate, "--key", &key],
+        };
+        self.status("https", flags).await == "HTTP/2 200"
+    }
+
     /// The certificate that a new connection is served with, as PEM.
     async fn served_certificate(&self) -> String {
         let mut client = program("openssl");
@@ -103,6 +120,7 @@ fn client_names() -> Vec<SanType> {
         SanType::DnsName("scraper.example".try_into().unwrap()),
         SanType::Rfc822Name("ops@example.org".try_into().unwrap()),
         SanType::URI("spiffe://example/scraper".try_into().unwrap()),
+        SanType::IpAddress("192.0.2.1".parse().unwrap()),
         SanType::IpAddress("2001:db8::1".parse().unwrap()),
     ]
 }
@@ -210,34 +228,30 @@ async fn clients_are_asked_for_certificates_as_the_policy_says() {
         let site = Site::start_tls(policy).await;
         let mut admitted = Vec::new();
         for client in ["", "client", "stranger", "loner"] {
-            let (certificate, key) = (format!("{client}.pem"), format!("{client}.key"));
-            let flags: &[&str] = match client {
-                "" => &[],
-                _ => &["--cert", &certificate, "--key", &key],
-            };
-            admitted.push(site.status("https", flags).await == "HTTP/2 200");
+            admitted.push(site.admits(client).await);
         }
         assert_eq!(admitted, expected, "{policy}");
     };
     check("client_auth_type: NoClientCert", [true, true, true, true]).await;
     check("client_auth_type: RequestClientCert", [true, true, true, true]).await;
     check("client_auth_type: RequireAnyClientCert", [false, true, true, true]).await;
+    let (if_given, required) = ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert");
     let verified = |policy: &str, file: &str| format!("client_auth_type: {policy}\nclient_ca_file: {file}");
-    check(
-        &verified("VerifyClientCertIfGiven", "ca.pem"),
-        [true, true, false, false],
-    )
-    .await;
-    check(
-        &verified("RequireAndVerifyClientCert", "ca.pem"),
-        [false, true, false, false],
-    )
-    .await;
-    check(
-        &verified("RequireAndVerifyClientCert", "loner.pem"),
-        [false, false, false, true],
-    )
-    .await;
+    check(&verified(if_given, "ca.pem"), [true, true, false, false]).await;
+    check(&verified(required, "ca.pem"), [false, true, false, false]).await;
+    check(&verified(required, "loner.pem"), [false, false, false, true]).await;
+    // Where no authority is named, the system's are meant.
+    check(&format!("client_auth_type: {if_given}"), [true, true, false, false]).await;
+    check(&format!("client_auth_type: {required}"), [false, true, false, false]).await;
+}
+
+#[tokio::test]
+async fn a_listed_self_signed_certificate_is_accepted_only_while_it_is_valid() {
+    for (client, expected) in [("loner", true), ("expired", false), ("premature", false)] {
+        let listed = format!("client_auth_type: RequireAndVerifyClientCert\nclient_ca_file: {client}.pem");
+        let site = Site::start_tls(&listed).await;
+        assert_eq!(site.admits(client).await, expected, "{client}");
+    }
 }
 
 #[tokio::test]
@@ -245,15 +259,15 @@ async fn a_client_certificate_must_be_for_an_allowed_name() {
     let check = async |policy: &str, client: &str, names: &str, expected: bool| {
         let more = format!("client_auth_type: {policy}\nclient_ca_file: ca.pem\nclient_allowed_sans: {names}");
         let site = Site::start_tls(&more).await;
-        let (certificate, key) = (format!("{client}.pem"), format!("{client}.key"));
-        let status = site.status("https", &["--cert", &certificate, "--key", &key]).await;
-        assert_eq!(status == "HTTP/2 200", expected, "{client} {names}");
+        assert_eq!(site.admits(client).await, expected, "{client} {names}");
     };
     let verified = "RequireAndVerifyClientCert";
     check(verified, "client", "[other, scraper.example]", true).await;
     check(verified, "client", "[ops@example.org]", true).await;
     check(verified, "client", "['spiffe://example/scraper']", true).await;
+    check(verified, "client", "['192.0.2.1']", true).await;
     check(verified, "client", "['2001:db8::1']", true).await;
+    check(verified, "client", "['192.0.2.2', '2001:db8::2']", false).await;
     check(verified, "client", "[other]", false).await;
     check(verified, "client", "['*.example', client, '']", false).await;
     check(verified, "client", "[]", false).await;
@@ -323,11 +337,23 @@ async fn a_password_that_was_right_is_remembered_for_nobody_else() {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_limit_are_refused() {
-    let site = Site::start("rate_limit:\n  interval: 1h\n  burst: 2\n").await;
-    for expected in ["HTTP/1.1 200 OK", "HTTP/1.1 200 OK", "HTTP/1.1 429 Too Many Requests"] {
-        assert_eq!(site.status("http", &[]).await, expected);
-    }
+async fn requests_beyond_the_limit_are_refused_whoever_makes_them() {
+    let limit = "rate_limit:\n  interval: 1h\n  burst: 2\n";
+    let limit_of_users = format!("{limit}basic_auth_users:\n  alice: {}\n", hash("secret"));
+    let check = async |web_config: &str, user: &str, expected: [&str; 3]| {
+        let site = Site::start(web_config).await;
+        for expected in expected {
+            let answer = site.curl("http", "/-/healthy", &["--user", user]).await.stdout;
+            assert!(answer.starts_with(expected), "{user}: {answer}");
+            let content_type = "\r\ncontent-type: text/plain; charset=utf-8\r\n";
+            assert!(answer.contains(content_type), "{user}: {answer}");
+        }
+    };
+    let (ok, unauthorized, too_many) = ("HTTP/1.1 200 ", "HTTP/1.1 401 ", "HTTP/1.1 429 ");
+    check(limit, "nobody:", [ok, ok, too_many]).await;
+    check(&limit_of_users, "alice:secret", [ok, ok, too_many]).await;
+    // Nobody may guess more often than others ask.
+    check(&limit_of_users, "alice:wrong", [unauthorized, unauthorized, too_many]).await;
 }
 
 #[tokio::test]
