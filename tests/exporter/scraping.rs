@@ -194,6 +194,34 @@ async fn a_label_set_once_seen_stays_at_zero_and_a_failure_removes_all() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_journal_is_counted_at_each_reading() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let journal = r#"[7, null, {"idMessage": "no time"},
+        {"idMessage": "a", "timestamp": 1, "statusMessage": "played", "typeMessage": "imageMessage"},
+        {"idMessage": "b", "timestamp": 1, "statusMessage": "heard", "typeMessage": "pollMessage"},
+        {"idMessage": "c", "timestamp": 1}]"#;
+    simulator.set_journal_body(id(0), journal).unwrap();
+    let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 0s"), &[]).await;
+    for (reading, expected) in [(1, [3.0, 2.0, 1.0]), (2, [6.0, 4.0, 2.0])] {
+        let mut page = String::new();
+        while simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap() < reading {
+            page = exporter.metrics().await;
+        }
+        let id = id(0);
+        let counters = [
+            format!("greenapi_malformed_records_total{{id_instance=\"{id}\"}}"),
+            format!("greenapi_unknown_values_total{{id_instance=\"{id}\",field=\"status_message\"}}"),
+            format!("greenapi_unknown_values_total{{id_instance=\"{id}\",field=\"type_message\"}}"),
+        ];
+        assert_eq!(
+            counters.map(|counter| value(&page, &counter)),
+            expected.map(Some),
+            "{page}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn optional_collectors_show_what_they_found() {
     let (simulator, url) = simulate(&[Behaviour::Healthy, Behaviour::NotAuthorized]);
     let collectors = "collectors: [outgoing, incoming, state, settings, statistic, contacts, queue]";
