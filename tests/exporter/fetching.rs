@@ -4,17 +4,21 @@ use std::fmt::Write;
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use greenapi_exporter::simulator::{Behaviour, Method};
 use greenapi_exporter::web::{self, WebConfig};
-use hyper::Response;
+use hyper::body::Incoming;
+use hyper::{Request, Response, StatusCode};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 
 use crate::certificates::{Authority, this_machine};
-use crate::harness::{Exporter, TempFile, binary, config, id, run, series, simulate, value};
+use crate::harness::{
+    Exporter, PATIENCE, TempFile, binary, config, free_address, gauge, id, run, series, simulate, value,
+};
 
 /// The result of a scrape of a single instance with this behaviour, and what `up` and `forbidden` then are.
 async fn check(behaviour: Behaviour, expected: &str) {
@@ -118,24 +122,55 @@ async fn an_answer_over_the_limit_is_too_large() {
     check_config(&format!("{config}max_response_bytes: 65536\n"), "too_large").await;
 }
 
-/// Where every request is answered with these bytes, after which nothing comes. How many there were is counted.
-async fn raw_api(answer: &'static [u8]) -> (String, Arc<AtomicUsize>) {
+/// What a server has seen of its clients.
+#[derive(Default)]
+struct Seen {
+    connections: usize,
+    /// When each request came.
+    requests: Vec<Instant>,
+}
+
+/// Where every request is answered with these bytes, after which nothing comes until the next.
+async fn raw_api(answer: &'static [u8]) -> (String, Arc<Mutex<Seen>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let requests = Arc::new(AtomicUsize::new(0));
-    let counted = requests.clone();
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let noted = seen.clone();
     tokio::spawn(async move {
-        let mut open = Vec::new();
         while let Ok((mut connection, _)) = listener.accept().await {
-            let mut head = [0; 4096];
-            if connection.read(&mut head).await.is_ok_and(|length| length > 0) {
-                counted.fetch_add(1, Ordering::Relaxed);
-                _ = connection.write_all(answer).await;
-            }
-            open.push(connection);
+            noted.lock().unwrap().connections += 1;
+            let noted = noted.clone();
+            tokio::spawn(async move {
+                let mut head = [0; 4096];
+                while connection.read(&mut head).await.is_ok_and(|length| length > 0) {
+                    noted.lock().unwrap().requests.push(Instant::now());
+                    _ = connection.write_all(answer).await;
+                }
+            });
         }
     });
-    (url, requests)
+    (url, seen)
+}
+
+/// Where `handler` answers.
+fn api<F>(handler: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static) -> String
+where
+    F: Future<Output = Response<web::Body>> + Send + 'static,
+{
+    let listener = web::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(web::serve(vec![listener], handler, std::future::pending()));
+    url
+}
+
+/// A configuration of so many instances behind one URL, with `more` at its beginning.
+fn instances(count: u64, api_url: &str, more: &str) -> TempFile {
+    let mut yaml =
+        format!("{more}\ndefaults:\n  api_url: {api_url}\n  collectors: [outgoing, incoming, queue]\ninstances:\n");
+    for index in 0..count {
+        writeln!(yaml, "  - {{id_instance: {}, api_token: a}}", id(index)).unwrap();
+    }
+    TempFile::new("exporter.yml", &yaml)
 }
 
 #[tokio::test]
@@ -148,20 +183,16 @@ async fn an_answer_that_says_it_is_over_the_limit_is_too_large_at_once() {
 #[tokio::test]
 async fn an_answer_that_is_no_http_is_interrupted_and_not_asked_for_again() {
     let (simulator, _) = simulate(&[Behaviour::Healthy]);
-    let (url, requests) = raw_api(b"hello world\r\n\r\n").await;
+    let (url, seen) = raw_api(b"hello world\r\n\r\n").await;
     check_config(&config(&simulator, &url, ""), "interrupted").await;
-    assert_eq!(requests.load(Ordering::Relaxed), 1);
+    assert_eq!(seen.lock().unwrap().requests.len(), 1);
 }
 
 #[tokio::test]
 async fn a_port_that_nobody_listens_on_is_a_failure_to_connect() {
     let (simulator, _) = simulate(&[Behaviour::Healthy]);
-    // The port was free a moment ago.
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    check_config(&config(&simulator, &format!("http://{closed}"), ""), "connect").await;
+    let nobody = format!("http://{}", free_address());
+    check_config(&config(&simulator, &nobody, ""), "connect").await;
 }
 
 #[tokio::test]
@@ -171,22 +202,90 @@ async fn a_server_without_tls_behind_an_https_url_is_a_failure_of_tls() {
 }
 
 #[tokio::test]
-async fn a_passing_fault_is_asked_about_once_more_and_both_requests_count() {
-    // The flaky instance answers its first request, refuses the second and third, and drops the fifth and sixth.
-    let (simulator, url) = simulate(&[Behaviour::Flaky]);
-    let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 0s"), &[]).await;
-    exporter.metrics().await;
-    simulator.set_behaviour(id(0), Behaviour::BadGateway).unwrap();
-    let mut page = exporter.metrics().await;
-    // A result younger than a second is served again: the API takes one request a second.
-    while simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap() < 3 {
-        page = exporter.metrics().await;
+async fn a_handshake_that_the_server_ends_is_a_failure_of_tls() {
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    // A server that leaves something unread resets the connection, another one closes it.
+    for read in [1, 65536] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                _ = connection.read(&mut vec![0; read]).await;
+            }
+        });
+        check_config(&config(&simulator, &url, ""), "tls").await;
     }
-    let server_errors = format!(
-        "greenapi_fetches_total{{id_instance=\"{}\",result=\"server_error\"}}",
-        id(0)
+}
+
+#[tokio::test]
+async fn an_error_answer_without_end_is_told_by_its_code() {
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    let url = api(async |_| {
+        let endless = std::iter::repeat_with(|| Ok(vec![b'a'; 4096]));
+        let mut answer = Response::new(web::streamed(endless));
+        *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        answer
+    });
+    check_config(&config(&simulator, &url, "timeout: 10m"), "server_error").await;
+}
+
+#[tokio::test]
+async fn a_passing_fault_is_asked_about_once_more_and_both_requests_count() {
+    let faults = [
+        (Behaviour::ServerError, "server_error", 1),
+        (Behaviour::BadGateway, "server_error", 2),
+        (Behaviour::ServiceUnavailable, "server_error", 2),
+        (Behaviour::GatewayTimeout, "server_error", 2),
+        (Behaviour::Reset, "interrupted", 2),
+        (Behaviour::Truncated, "interrupted", 1),
+    ];
+    let (simulator, url) = simulate(&faults.map(|(behaviour, ..)| behaviour));
+    let nobody = format!(
+        "  - {{id_instance: {}, api_token: a, api_url: 'http://{}'}}\n",
+        id(6),
+        free_address()
     );
-    assert_eq!(value(&page, &server_errors), Some(2.0));
+    let exporter = Exporter::start(&(config(&simulator, &url, "") + &nobody), &[]).await;
+    let page = exporter.metrics().await;
+    let check = |index, result: &str, requests: u8| {
+        let fetches = format!(
+            "greenapi_fetches_total{{id_instance=\"{}\",result=\"{result}\"}}",
+            id(index)
+        );
+        assert_eq!(value(&page, &fetches), Some(requests.into()), "{fetches}");
+        let duration = gauge(&page, "greenapi_fetch_duration_seconds", index).unwrap();
+        // A second lies between two requests.
+        assert_eq!(duration >= 1.0, requests == 2, "{fetches}: {duration}");
+    };
+    check(6, "connect", 1);
+    for (index, (_, result, requests)) in (0..).zip(faults) {
+        check(index, result, requests);
+        let made = simulator.requests(id(index), Method::GetOutgoingStatuses).unwrap();
+        assert_eq!(made, u64::from(requests), "{result} {index}");
+    }
+}
+
+#[tokio::test]
+async fn the_second_request_comes_a_second_after_the_first() {
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    let (url, seen) = raw_api(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n").await;
+    check_config(&config(&simulator, &url, ""), "server_error").await;
+    let [first, second] = seen.lock().unwrap().requests[..] else {
+        panic!("not two requests")
+    };
+    // The first may have taken longer to arrive.
+    assert!(second - first > Duration::from_millis(900), "{:?}", second - first);
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_from_one_scrape_to_the_next() {
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    let (url, seen) = raw_api(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]").await;
+    let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 0s"), &[]).await;
+    while seen.lock().unwrap().requests.len() < 3 {
+        exporter.metrics().await;
+    }
+    assert_eq!(seen.lock().unwrap().connections, 1);
 }
 
 #[tokio::test]
@@ -205,28 +304,58 @@ async fn a_retry_that_the_deadline_leaves_no_room_for_is_not_made() {
 
 #[tokio::test]
 async fn after_a_refusal_the_known_result_is_served_again() {
-    for behaviour in [
+    let refusals = [
         Behaviour::Unauthorized,
         Behaviour::Forbidden,
         Behaviour::RateLimited(None),
         Behaviour::RateLimited(Some(30)),
-    ] {
-        let (simulator, url) = simulate(&[behaviour]);
-        let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 0s"), &[]).await;
-        let first = exporter.metrics().await;
-        // Without the wait, the instance would be found healthy by a request a second later at the latest.
-        simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
-        let again = exporter.metrics().await;
-        assert_eq!(
-            series(&first, "greenapi_fetch_result"),
-            series(&again, "greenapi_fetch_result")
-        );
-        assert_eq!(
-            simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(),
-            1,
-            "{behaviour}"
-        );
+    ];
+    // The last one is asked again after a second, as all would be without a wait.
+    let (simulator, url) = simulate(&[&refusals[..], &[Behaviour::Healthy]].concat());
+    let settings = "min_interval: 0s\ncollectors: [outgoing, state, incoming]";
+    let exporter = Exporter::start(&config(&simulator, &url, settings), &[]).await;
+    let first = exporter.metrics().await;
+    let mut again = String::new();
+    (0..4).for_each(|index| simulator.set_behaviour(id(index), Behaviour::Healthy).unwrap());
+    while simulator.requests(id(4), Method::GetOutgoingStatuses).unwrap() < 2 {
+        again = exporter.metrics().await;
     }
+    let results = |page| series(page, "greenapi_fetch_result").join("\n");
+    assert_eq!(results(&first), results(&again));
+    for (index, refusal) in (0..).zip(refusals) {
+        let statuses = [Method::GetOutgoingStatuses, Method::GetIncomingStatuses];
+        // Who may not read statuses may still ask for the state.
+        let state = Some(Method::GetStateInstance).filter(|_| refusal != Behaviour::Forbidden);
+        for method in statuses.into_iter().chain(state) {
+            assert_eq!(
+                simulator.requests(id(index), method).unwrap(),
+                1,
+                "{refusal} {method:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_optional_request_that_hangs_fails_after_the_timeout_and_is_made_again() {
+    let (simulator, url) = simulate(&[Behaviour::Hang]);
+    let settings = "min_interval: 0s\ntimeout: 500ms\ncollectors: [outgoing, state, incoming]";
+    let exporter = Exporter::start(&config(&simulator, &url, settings), &[]).await;
+    let patience = [("X-Prometheus-Scrape-Timeout-Seconds", "10")];
+    let page = exporter.get_with("/metrics", &patience).await.text;
+    let of_both = |page: &str, family: &str| {
+        let [one, other] = series(page, family)[..] else {
+            panic!("{page}")
+        };
+        [one, other].map(|line| line.rsplit(' ').next().unwrap().to_owned())
+    };
+    assert_eq!(of_both(&page, "greenapi_collector_success"), ["0", "0"]);
+    for duration in of_both(&page, "greenapi_collector_duration_seconds") {
+        assert!((0.5..5.0).contains(&duration.parse().unwrap()), "{duration}");
+    }
+    simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
+    let succeeded = async { while of_both(&exporter.metrics().await, "greenapi_collector_success") != ["1", "1"] {} };
+    tokio::time::timeout(PATIENCE, succeeded).await.unwrap();
 }
 
 #[tokio::test]
@@ -289,28 +418,71 @@ async fn over_http2_more_requests_are_made_at_once_than_a_connection_carries() {
 }
 
 #[tokio::test]
+async fn no_more_requests_are_under_way_than_are_allowed() {
+    for allowed in [1, 3] {
+        let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let together = Arc::new(Barrier::new(allowed));
+        let api_url = api({
+            let most = most.clone();
+            move |_| {
+                let (under_way, most, together) = (under_way.clone(), most.clone(), together.clone());
+                async move {
+                    most.fetch_max(under_way.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                    together.wait().await;
+                    // Nothing tells that no other request comes; one that isn't held back comes within a moment.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    under_way.fetch_sub(1, Ordering::Relaxed);
+                    Response::new(web::full("[]"))
+                }
+            }
+        });
+        let config = instances(6, &api_url, &format!("max_concurrent_requests: {allowed}"));
+        let finished = run(&mut binary(&["once", "--config.file", config.path()])).await;
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert_eq!(most.load(Ordering::Relaxed), allowed);
+    }
+}
+
+#[tokio::test]
+async fn the_api_is_asked_through_the_proxy_that_the_environment_names() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let proxy = api({
+        let asked = asked.clone();
+        move |request: Request<_>| {
+            asked.lock().unwrap().push(request.uri().to_string());
+            async { Response::new(web::full("[]")) }
+        }
+    });
+    let proxied = format!(
+        "  - {{id_instance: {}, api_token: a, api_url: 'http://api.example'}}\n",
+        id(1)
+    );
+    let config = TempFile::new("exporter.yml", &(config(&simulator, &url, "") + &proxied));
+    let mut once = binary(&["once", "--config.file", config.path()]);
+    let finished = run(once.env("HTTP_PROXY", proxy).env("NO_PROXY", "127.0.0.1")).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let expected = format!(
+        "http://api.example/waInstance{}/getOutgoingStatuses/a?minutes=1440",
+        id(1)
+    );
+    assert_eq!(*asked.lock().unwrap(), [expected]);
+    assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 1);
+}
+
+#[tokio::test]
 async fn instances_take_turns_the_journal_of_each_before_what_else_is_asked_of_it() {
     const INSTANCES: u64 = 5;
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let listener = web::bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let api_url = format!("http://{}", listener.local_addr().unwrap());
-    let api = {
+    let api_url = api({
         let asked = asked.clone();
-        move |request: hyper::Request<_>| {
+        move |request: Request<_>| {
             asked.lock().unwrap().push(request.uri().path().to_owned());
             async { Response::new(web::full("[]")) }
         }
-    };
-    tokio::spawn(web::serve(vec![listener], api, std::future::pending()));
-
-    let mut yaml = format!(
-        "max_concurrent_requests: 1\ndefaults: {{api_url: '{api_url}', collectors: [outgoing, queue]}}\ninstances:\n"
-    );
-    for index in 0..INSTANCES {
-        writeln!(yaml, "  - {{id_instance: {}, api_token: a}}", id(index)).unwrap();
-    }
-    let config = TempFile::new("exporter.yml", &yaml);
-    run(&mut binary(&["once", "--config.file", config.path.to_str().unwrap()])).await;
+    });
+    let config = instances(INSTANCES, &api_url, "max_concurrent_requests: 1");
+    run(&mut binary(&["once", "--config.file", config.path()])).await;
     let asked = asked.lock().unwrap();
     let place = |index, method: &str| {
         let path = format!("/waInstance{}/{method}/a", id(index));
