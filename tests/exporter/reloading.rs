@@ -273,6 +273,61 @@ async fn a_partner_accounts_instances_stay_known_when_only_their_settings_change
 }
 
 #[tokio::test]
+async fn a_partner_account_with_another_token_is_another_one() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy; 2]);
+    let [right, wrong] = [simulator.partner_token(), "wrong"].map(|token| TempFile::new("token", token));
+    let exporter = Exporter::start(&partner_config(&url, &right), &[]).await;
+    for (token, up) in [(&right, 2), (&wrong, 0), (&right, 2)] {
+        exporter.configure(&partner_config(&url, token));
+        assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+        assert_eq!(series(&exporter.metrics().await, "greenapi_up").len(), up);
+        let readiness = if up > 0 { 200 } else { 503 };
+        assert_eq!(exporter.get("/-/ready").await.status, readiness);
+    }
+}
+
+#[tokio::test]
+async fn a_reload_changes_the_limits() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let usual = config_of(&simulator, &url, &[0]);
+    let exporter = Exporter::start(&usual, &[]).await;
+    for (config, up, result) in [
+        (format!("{usual}max_response_bytes: 10\n"), 0.0, "too_large"),
+        (usual, 1.0, "ok"),
+    ] {
+        exporter.configure(&config);
+        assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+        let page = exporter.metrics().await;
+        assert_eq!(gauge(&page, "greenapi_up", 0), Some(up));
+        let result = format!("greenapi_fetch_result{{id_instance=\"{}\",result=\"{result}\"}}", id(0));
+        assert_eq!(value(&page, &result), Some(1.0));
+    }
+}
+
+#[tokio::test]
+async fn a_reload_of_a_shard_leaves_the_ledgers_of_other_shards_and_writes_nothing() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy; 8]);
+    let config = config_of(&simulator, &url, &(0..8).collect::<Vec<_>>());
+    let storage = TempDir::new().unwrap();
+    let stored = ["--storage.path", storage.path().to_str().unwrap()];
+    let entries = async |exporter: &Exporter| value(&exporter.metrics().await, "greenapi_exporter_ledger_entries");
+    let only = Exporter::start(&config, &stored).await;
+    let before = entries(&only).await;
+    only.stop().await;
+    // From now on, nothing but what was stored is counted.
+    (0..8).for_each(|index| simulator.set_behaviour(id(index), Behaviour::ServerError).unwrap());
+    let flags = [&stored[..], &["--shard.ordinal", "0", "--shard.total", "2"]].concat();
+    let shard = Exporter::start(&config, &flags).await;
+    let up = series(&shard.metrics().await, "greenapi_up").len();
+    assert!((1..8).contains(&up), "{up} of 8 on the shard");
+    let ledger = || std::fs::read(storage.path().join("ledger.redb")).unwrap();
+    let written = ledger();
+    assert_eq!(reload(&shard, Verb::POST).await.0, 200);
+    assert!(ledger() == written, "the reload wrote to the ledger");
+    assert_eq!(entries(&shard).await, before);
+}
+
+#[tokio::test]
 async fn a_signal_to_reload_that_comes_while_it_starts_ends_nothing() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let folder = TempDir::new().unwrap();
