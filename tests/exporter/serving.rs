@@ -1,11 +1,15 @@
 //! The paths of spec section 4, methods, headers, and how it starts and stops.
 
+use std::time::Duration;
+
+use greenapi_exporter::account::InstanceId;
 use greenapi_exporter::simulator::{Behaviour, Method};
 use reqwest::Method as Verb;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Exporter, PATIENCE, TempFile, config, id, partner_config, series, simulate, value};
+use crate::harness::{Exporter, PATIENCE, TempFile, config, gauge, id, partner_config, series, simulate, value};
 
 async fn exporter(behaviours: &[Behaviour]) -> Exporter {
     let (simulator, url) = simulate(behaviours);
@@ -69,17 +73,21 @@ async fn a_probe_shows_one_instance_by_id_or_name_and_nothing_of_the_exporter() 
         Some(1.0)
     );
     assert!(!page.text.contains("greenapi_exporter_") && !page.text.contains("process_"));
+    let plain = exporter.get(&format!("/probe?target={}&debug=false", id(1))).await;
+    assert_eq!(plain.headers["content-type"], page.headers["content-type"]);
+    assert!(plain.text.starts_with("# HELP "), "{}", plain.text);
 }
 
 #[tokio::test]
-async fn a_probe_without_a_known_target_is_a_bad_request() {
-    let exporter = exporter(&[Behaviour::Healthy]).await;
+async fn a_probe_without_a_single_known_target_is_a_bad_request() {
+    let exporter = exporter(&[Behaviour::Healthy, Behaviour::Healthy]).await;
+    let (one, other) = (id(0), id(1));
     for query in [
         "",
         "?target=",
         "?target=nobody",
-        "?target=1&target=2",
-        "?instance=1101000001",
+        &format!("?target={one}&target={other}"),
+        &format!("?instance={one}"),
     ] {
         assert_eq!(exporter.get(&format!("/probe{query}")).await.status, 400, "{query}");
     }
@@ -92,9 +100,56 @@ async fn a_scrape_timeout_that_is_no_time_is_a_bad_request() {
         let headers = [("X-Prometheus-Scrape-Timeout-Seconds", timeout)];
         assert_eq!(exporter.get_with("/metrics", &headers).await.status, 400, "{timeout}");
     }
-    // An offset longer than the time-out would leave no time at all.
-    let headers = [("X-Prometheus-Scrape-Timeout-Seconds", "0.4")];
-    assert_eq!(exporter.get_with("/metrics", &headers).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_offset_that_would_leave_no_time_is_not_taken_off() {
+    let exporter = exporter(&[Behaviour::Slow(Duration::from_millis(250)); 2]).await;
+    for (index, timeout) in [(0, "0.4"), (1, "0.5")] {
+        let headers = [("X-Prometheus-Scrape-Timeout-Seconds", timeout)];
+        let page = exporter
+            .get_with(&format!("/probe?target={}", id(index)), &headers)
+            .await;
+        assert_eq!(gauge(&page.text, "greenapi_up", index), Some(1.0), "{timeout}");
+    }
+}
+
+#[tokio::test]
+async fn targets_are_told_by_id_with_their_names_as_labels() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let config = config(&simulator, &url, "");
+    let named = config.replace("    api_token:", "    name: shop\n    api_token:");
+    let exporter = Exporter::start(&named, &[]).await;
+    let targets = exporter.get("/sd").await;
+    assert_eq!(targets.headers["content-type"], "application/json");
+    let expected = json!([{
+        "targets": ["1101000001"],
+        "labels": {"__meta_greenapi_id_instance": "1101000001", "__meta_greenapi_name": "shop"},
+    }]);
+    assert_eq!(serde_json::from_str::<Value>(&targets.text).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn answers_are_neither_stored_nor_taken_for_what_they_are_not() {
+    let exporter = exporter(&[Behaviour::Healthy]).await;
+    for path in [
+        "/metrics",
+        "/probe",
+        "/sd",
+        "/config",
+        "/-/healthy",
+        "/-/ready",
+        "/",
+        "/nothing",
+    ] {
+        let headers = exporter.get(path).await.headers;
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(headers["cache-control"], "no-store", "{path}");
+    }
+    assert_eq!(
+        exporter.get("/").await.headers["content-security-policy"],
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+    );
 }
 
 #[tokio::test]
@@ -127,22 +182,25 @@ async fn health_and_readiness_are_told() {
 
 #[tokio::test]
 async fn instances_of_a_partner_account_are_discovered_and_readiness_waits_for_them() {
-    let (simulator, url) = simulate(&[Behaviour::Healthy, Behaviour::Forbidden]);
+    let (simulator, url) = simulate(&[Behaviour::Healthy, Behaviour::Forbidden, Behaviour::Healthy]);
     let token = TempFile::new("token", simulator.partner_token());
+    let listed = |id| format!("  - {{id_instance: {id}, api_url: '{url}', api_token: wrong}}\n");
     let config = format!(
-        "{}instances:\n  - id_instance: 7\n    name: listed\n    api_url: {url}\n    api_token: wrong\n",
-        partner_config(&url, &token)
+        "{}instances:\n{}{}",
+        partner_config(&url, &token),
+        listed(InstanceId::from(7)),
+        listed(id(2))
     );
     let exporter = Exporter::start(&config, &[]).await;
     let unready = exporter.get("/-/ready").await;
     assert_eq!(unready.status, 503);
     assert!(unready.text.contains("not been listed"), "{}", unready.text);
     let page = exporter.metrics().await;
-    assert_eq!(series(&page, "greenapi_up").len(), 3);
-    assert_eq!(
-        value(&page, &format!("greenapi_forbidden{{id_instance=\"{}\"}}", id(1))),
-        Some(1.0)
-    );
+    assert_eq!(series(&page, "greenapi_up").len(), 4);
+    assert_eq!(gauge(&page, "greenapi_up", 0), Some(1.0));
+    assert_eq!(gauge(&page, "greenapi_forbidden", 1), Some(1.0));
+    // One that is discovered too is collected as it is listed.
+    assert_eq!(gauge(&page, "greenapi_up", 2), Some(0.0));
     assert_eq!(exporter.get("/-/ready").await.status, 200);
 }
 
