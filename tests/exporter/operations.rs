@@ -7,8 +7,10 @@ use std::os::unix::net::UnixDatagram;
 use greenapi_exporter::simulator::{Behaviour, Method};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
-use crate::harness::{Exporter, config, gauge, id, series, simulate, value};
+use crate::harness::{Exporter, PATIENCE, config, gauge, id, series, simulate, value};
 
 #[tokio::test]
 async fn a_probe_with_debug_shows_its_log_its_metrics_and_its_configuration() {
@@ -92,6 +94,28 @@ async fn scrapes_beyond_the_limit_are_refused_while_others_are_under_way() {
 }
 
 #[tokio::test]
+async fn a_scrape_is_under_way_until_its_page_is_sent_or_the_scraper_is_gone() {
+    let (simulator, url) = simulate(&vec![Behaviour::Empty; 1500]);
+    let config = config(&simulator, &url, "min_interval: 1h");
+    let exporter = Exporter::start(&config, &["--web.max-requests", "1"]).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    // So that most of the page, which is larger than any buffer, is still to be sent.
+    socket.set_recv_buffer_size(4096).unwrap();
+    let address = exporter.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut slow = socket.connect(address).await.unwrap();
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut status = [0; 15];
+    slow.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200 OK");
+    assert_eq!(exporter.get("/metrics").await.status, 503);
+    drop(slow);
+    let answered = async { while exporter.get("/metrics").await.status != 200 {} };
+    tokio::time::timeout(PATIENCE, answered).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_page_is_compressed_as_the_scraper_asks() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 1h"), &[]).await;
@@ -127,7 +151,7 @@ async fn systemd_is_told_when_it_is_ready_reloading_and_stopping() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(crate::harness::PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let file = crate::harness::TempFile::new("exporter.yml", &config(&simulator, &url, ""));
     let assignment = format!("NOTIFY_SOCKET={}", path.display());
     let arguments = [&*assignment, env!("CARGO_BIN_EXE_greenapi-exporter"), "serve"];
