@@ -8,7 +8,7 @@ use greenapi_exporter::journal::StatusMessage;
 use greenapi_exporter::simulator::{Behaviour, Method, SimStatus, Simulator};
 use tempfile::TempDir;
 
-use crate::harness::{Exporter, TempFile, binary, config, id, run, series, simulate, value};
+use crate::harness::{Exporter, TempFile, binary, config, gauge, id, program, run, series, simulate, value};
 use crate::publisher::{Publisher, counters, now};
 
 /// A page that shows what the journal is now.
@@ -214,6 +214,13 @@ async fn check_config_says_whether_the_ledger_can_be_opened() {
     let foreign = TempFile::new("ledger.redb", "not a ledger");
     let directory = foreign.path.parent().unwrap().to_str().unwrap();
     check(directory, 1, "it is not a ledger of greenapi-exporter").await;
+    let _running = setting.start().await;
+    check(
+        setting.storage(),
+        0,
+        "the ledger is not checked: an exporter has it open",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -228,36 +235,36 @@ async fn the_ledger_is_for_its_owner_only() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-#[tokio::test]
-async fn where_the_disk_refuses_counters_stand_still_and_the_scrape_still_answers() {
-    let setting = Setting::new();
-    let file = TempFile::new("exporter.yml", &setting.config);
+/// An exporter whose disk is full, what was published, and the counters that it showed before.
+async fn on_a_full_disk(setting: &Setting) -> (Exporter, Publisher, BTreeMap<String, f64>) {
     // A file-size limit is a full disk that needs no disk. Its signal is ignored, as it is where a disk is really full.
-    let script = "trap '' XFSZ; ulimit -f 512; exec \"$@\"";
-    let program = env!("CARGO_BIN_EXE_greenapi-exporter");
-    let arguments = ["-c", script, "sh", program, "serve"];
-    let mut exporter = Exporter::start_as(
-        "sh",
-        &arguments,
-        &["--config.file", file.path(), "--storage.path", setting.storage()],
-    )
-    .await;
-    let mut page = exporter.metrics().await;
-    let errors = |page: &str| value(page, "greenapi_exporter_ledger_errors_total").unwrap();
+    let script = "trap '' XFSZ; ulimit -S -f 512; exec \"$@\"";
+    let file = TempFile::new("exporter.yml", &setting.config);
+    let arguments = ["-c", script, "sh", env!("CARGO_BIN_EXE_greenapi-exporter"), "serve"];
+    let flags = ["--config.file", file.path(), "--storage.path", setting.storage()];
+    let exporter = Exporter::start_as("sh", &arguments, &flags).await;
     let mut publisher = Publisher::new(&setting.simulator, 0, 1);
+    let mut page = exporter.metrics().await;
     let mut before = counters(&page);
-    while errors(&page) == 0.0 {
+    while value(&page, ERRORS) == Some(0.0) {
         before = counters(&page);
-        (0..400).for_each(|_| publisher.move_on());
+        (0..4000).for_each(|_| publisher.move_on());
         publisher.show();
         page = fresh_page(&exporter, &setting.simulator).await;
     }
+    (exporter, publisher, before)
+}
+
+const ERRORS: &str = "greenapi_exporter_ledger_errors_total";
+
+#[tokio::test]
+async fn where_the_disk_refuses_counters_stand_still_and_the_scrape_still_answers() {
+    let setting = Setting::new();
+    let (mut exporter, publisher, before) = on_a_full_disk(&setting).await;
+    let page = fresh_page(&exporter, &setting.simulator).await;
     assert_eq!(counters(&page), before, "counters ran ahead of the store");
-    assert_eq!(
-        value(&page, &format!("greenapi_up{{id_instance=\"{}\"}}", id(0))),
-        Some(1.0)
-    );
-    exporter.logged("cannot write the ledger").await;
+    assert_eq!(gauge(&page, "greenapi_up", 0), Some(1.0));
+    assert_eq!(value(&page, ERRORS), Some(2.0));
     // What was on disk is all there, and the next exporter makes up for what was missed.
     exporter.kill().await;
     let exporter = setting.start().await;
@@ -268,21 +275,50 @@ async fn where_the_disk_refuses_counters_stand_still_and_the_scrape_still_answer
 }
 
 #[tokio::test]
+async fn a_disk_that_refuses_is_told_of_once_and_so_is_that_it_takes_again() {
+    let setting = Setting::new();
+    let (mut exporter, mut publisher, _) = on_a_full_disk(&setting).await;
+    fresh_page(&exporter, &setting.simulator).await;
+    let pid = exporter.pid().to_string();
+    let unlimited = run(program("prlimit").args(["--pid", &pid, "--fsize=unlimited:"])).await;
+    assert_eq!(unlimited.code, Some(0), "{}", unlimited.stderr);
+    for _ in 0..2 {
+        // Now and then an act changes nothing.
+        (0..10).for_each(|_| publisher.act());
+        let page = fresh_page(&exporter, &setting.simulator).await;
+        assert_eq!(counters(&page), publisher.truth());
+    }
+    let (refused, again) = ("cannot write the ledger", "the ledger can be written again");
+    exporter.logged(again).await;
+    let log = exporter.stop().await.stderr;
+    assert_eq!(
+        (log.matches(refused).count(), log.matches(again).count()),
+        (1, 1),
+        "{log}"
+    );
+}
+
+#[tokio::test]
 async fn the_ledger_of_incoming_statuses_is_durable_too() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let storage = TempDir::new().unwrap();
     let flags = ["--storage.path", storage.path().to_str().unwrap()];
+    let published = ["a", "b"].map(|name| SimStatus::new(name, now()));
+    simulator.set_journal(id(0), published.to_vec()).unwrap();
     let config = config(&simulator, &url, "collectors: [outgoing, incoming]\ntimeout: 1s");
     let mut exporter = Exporter::start(&config, &flags).await;
     let page = exporter.metrics().await;
     let known = series(&page, "greenapi_incoming_statuses_total");
     assert!(!known.is_empty());
+    let received = series(&page, "greenapi_incoming_journal_statuses").into_iter();
+    let received = received.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
+    let entries = 2.0 + received.sum::<f64>();
+    assert_eq!(value(&page, "greenapi_exporter_ledger_entries"), Some(entries));
     exporter.kill().await;
     // What is shown now can only come from the store.
     simulator.set_behaviour(id(0), Behaviour::Reset).unwrap();
     let exporter = Exporter::start(&config, &flags).await;
-    assert_eq!(
-        series(&exporter.metrics().await, "greenapi_incoming_statuses_total"),
-        known
-    );
+    let page = exporter.metrics().await;
+    assert_eq!(series(&page, "greenapi_incoming_statuses_total"), known);
+    assert_eq!(value(&page, "greenapi_exporter_ledger_entries"), Some(entries));
 }
