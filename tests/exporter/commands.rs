@@ -45,6 +45,7 @@ async fn usage_errors_end_with_1() {
         &["--log.format", "xml"],
         &["--scrape.timeout-offset", "soon"],
         &["--shard.ordinal", "many"],
+        &["--shard.ordinal=-1"],
         &["--shard.total", "0"],
         &["--web.max-requests", "0"],
         &["backfill"],
@@ -148,6 +149,20 @@ async fn once_prints_one_collection_and_ends_with_1_unless_all_are_up() {
     )
     .await;
     check(&[Behaviour::Healthy], &["--target", "nobody"], 1, 0).await;
+}
+
+#[tokio::test]
+async fn once_ends_with_1_where_there_is_no_instance_to_be_up() {
+    let (simulator, url) = simulate(&[]);
+    let token = TempFile::new("token", simulator.partner_token());
+    let file = TempFile::new("fleet.yml", &partner_config(&url, &token));
+    let finished = run(&mut binary(&["once", "--config.file", file.path()])).await;
+    assert_eq!(finished.code, Some(1));
+    assert!(
+        finished.stderr.contains("listed the partner account's instances"),
+        "{}",
+        finished.stderr
+    );
 }
 
 #[tokio::test]

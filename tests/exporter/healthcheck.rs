@@ -42,11 +42,17 @@ async fn it_asks_where_the_environment_lets_the_exporter_listen() {
 }
 
 #[tokio::test]
-async fn an_exporter_that_asks_for_a_password_or_for_tls_is_alive() {
-    let unauthorized = server(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n").await;
-    assert_eq!(check(&unauthorized).await.code, Some(0));
-    let plain_http_to_tls = server(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
-    assert_eq!(check(&plain_http_to_tls).await.code, Some(0));
+async fn an_exporter_that_refuses_the_request_is_alive() {
+    let refusals: [&[u8]; 3] = [
+        b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
+        // Where TLS is spoken.
+        b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n",
+    ];
+    for refusal in refusals {
+        let finished = check(&server(refusal).await).await;
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    }
 }
 
 #[tokio::test]
