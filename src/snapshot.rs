@@ -257,3 +257,42 @@ pub struct Process {
     /// Bytes sent over the network.
     pub network_transmit_bytes: Option<u64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use TypeMessage::{Deleted, Image, Text};
+
+    use super::*;
+    use crate::journal::{Audience, SendByApi};
+    use crate::ledger::Summary;
+    use crate::ledger::entry::States;
+
+    #[test]
+    fn a_kind_of_which_a_status_is_known_or_was_ever_counted_is_shown_once_in_order_of_its_text() {
+        let kind = |type_message: &TypeMessage| Kind {
+            type_message: *type_message,
+            send_by_api: SendByApi::True,
+            audience: Audience::One,
+        };
+        let check = |known: &[TypeMessage], counted: &[TypeMessage], expected: &[TypeMessage]| {
+            let entry = |(id, of): (u128, _)| Entry::restore(id.into(), 0, 0, kind(of), States::default());
+            let totals = Totals {
+                statuses: Counts::new(counted.iter().map(|of| (kind(of), 1)).collect()),
+                ..Totals::default()
+            };
+            let summary = Summary {
+                created: 0,
+                last_success: None,
+                reach: None,
+                totals: Arc::new(totals),
+            };
+            let ledger = Ledger::restore(summary, (0..).zip(known).map(entry).collect());
+            let expected: Vec<Kind> = expected.iter().map(kind).collect();
+            assert_eq!(Counted::of(&ledger).kinds, expected, "{known:?} {counted:?}");
+        };
+        check(&[], &[], &[]);
+        check(&[Image], &[], &[Image]);
+        check(&[], &[Image], &[Image]);
+        check(&[Text, Image, Text], &[Text, Deleted], &[Deleted, Image, Text]);
+    }
+}
