@@ -349,3 +349,75 @@ const NOWHERE: u16 = u16::MAX;
 pub fn minutes(window: Duration) -> u64 {
     window.as_secs().div_ceil(60).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use StatusMessage::{Pending, Read, Sent};
+
+    use super::*;
+
+    fn record(timestamp: u64, status_message: StatusMessage) -> Record {
+        Record {
+            id: u128::from(timestamp).into(),
+            timestamp,
+            participants: 0,
+            status_message,
+            type_message: TypeMessage::Image,
+            send_by_api: SendByApi::True,
+        }
+    }
+
+    #[test]
+    fn an_audience_is_everyone_one_or_a_number_up_to_10_up_to_100_or_more() {
+        let check = |participants, expected| assert_eq!(Audience::of(participants), expected, "{participants}");
+        check(0, Audience::Everyone);
+        check(1, Audience::One);
+        check(2, Audience::UpTo10);
+        check(10, Audience::UpTo10);
+        check(11, Audience::UpTo100);
+        check(100, Audience::UpTo100);
+        check(101, Audience::Over100);
+        check(u32::MAX, Audience::Over100);
+    }
+
+    #[test]
+    fn the_newest_of_all_and_the_oldest_pending_are_told_in_whatever_order_they_come() {
+        let check = |records: &[Record], expected: (Option<u64>, Option<u64>)| {
+            let tally = Tally::new(records, &Tally::default());
+            assert_eq!((tally.newest, tally.oldest_pending), expected, "{records:?}");
+        };
+        let states = [(5, Pending), (3, Pending), (9, Pending), (1, Sent), (20, Sent)];
+        let mut records = states.map(|(timestamp, state)| record(timestamp, state));
+        for _ in 0..records.len() {
+            records.rotate_left(1);
+            check(&records, (Some(20), Some(3)));
+        }
+        check(&[record(1, Sent)], (Some(1), None));
+        check(&[], (None, None));
+    }
+
+    #[test]
+    fn what_was_counted_once_stays_at_0_in_order_of_the_texts_and_its_times_go() {
+        let check = |previous: &Tally, records: &[Record], expected: &[(StatusMessage, u64)]| {
+            let tally = Tally::new(records, previous);
+            let counts: Vec<_> = tally
+                .counts
+                .iter()
+                .map(|((state, _), count)| (*state, *count))
+                .collect();
+            assert_eq!(counts, expected);
+            tally
+        };
+        let first = check(&Tally::default(), &[record(7, Sent), record(8, Sent)], &[(Sent, 2)]);
+        let second = check(
+            &first,
+            &[record(3, Pending), record(2, Read)],
+            &[(Pending, 1), (Read, 1), (Sent, 0)],
+        );
+        let third = check(&second, &[record(1, Sent)], &[(Pending, 0), (Read, 0), (Sent, 1)]);
+        assert_eq!(
+            (second.newest, third.newest, third.oldest_pending),
+            (Some(3), Some(1), None)
+        );
+    }
+}
