@@ -6,7 +6,7 @@
 mod oracle;
 
 use greenapi_exporter::green_api::wire::{Fold, InvalidJson, LONGEST_CAPTURED};
-use greenapi_exporter::journal::{Journal, StatusMessage};
+use greenapi_exporter::journal::{Journal, Record, SendByApi, StatusId, StatusMessage, TypeMessage};
 use greenapi_exporter::label::LabelValue;
 use oracle::{Answer, fold, must_agree};
 use proptest::prelude::*;
@@ -376,19 +376,28 @@ fn look_alikes_deeper_in_a_status_or_in_its_texts_do_not_count() {
 }
 
 #[test]
-fn statuses_of_one_id_are_one_status() {
-    let document = r#"[{"idMessage":"a","timestamp":1,"statusMessage":"read"},{"id\u004dessage":"\u0061","timestamp":2,"statusMessage":"sent"}]"#;
-    let answer = fold([document.as_bytes()]).unwrap();
-    let journal = Journal::new(
-        answer.statuses.iter().map(|(_, record)| *record).collect(),
-        answer.malformed,
-    );
-    let statuses: Vec<_> = journal
-        .records()
-        .iter()
-        .map(|record| (record.timestamp, record.status_message))
-        .collect();
-    assert_eq!(statuses, [(2, StatusMessage::Read)]);
+fn statuses_of_one_id_are_one_status_of_the_greater_of_all_that_they_say() {
+    let little =
+        r#"{"idMessage":"a","timestamp":1,"statusMessage":"read","typeMessage":"imageMessage","participants":["b"]}"#;
+    let much =
+        r#"{"id\u004dessage":"\u0061","timestamp":2,"statusMessage":"sent","sendByApi":true,"participants":["b","c"]}"#;
+    for document in [format!("[{little},{much}]"), format!("[{much},{little}]")] {
+        let answer = fold([document.as_bytes()]).unwrap();
+        let records = answer.statuses.iter().map(|(_, record)| *record).collect();
+        let expected = Record {
+            id: StatusId::of("a"),
+            timestamp: 2,
+            participants: 2,
+            status_message: StatusMessage::Read,
+            type_message: TypeMessage::Image,
+            send_by_api: SendByApi::True,
+        };
+        assert_eq!(
+            Journal::new(records, answer.malformed).records(),
+            [expected],
+            "{document}"
+        );
+    }
 }
 
 #[test]
