@@ -411,6 +411,9 @@ const LONGEST_RETRY: Duration = Duration::from_mins(5);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::Credentials;
+    use crate::config::{Settings, TokenSource};
+    use crate::simulator::{SimInstance, Simulator, World};
 
     /// How long after a fetch the next may begin, and how long if the wait is ended. It asked at once, after so many that were rate
     /// limited, and failed with `failure`.
@@ -477,5 +480,97 @@ mod tests {
         check(None, hour, minutes(2), [hour, short_of_an_hour]);
         check(None, hour, 2 * hour, [2 * hour, short_of_an_hour]);
         check(Some(&forbidden), hour, minutes(2), [minutes(5), at_once]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_interval_counts_from_the_start_the_spacing_from_the_last_request_and_a_wait_from_the_end() {
+        let seconds = Duration::from_secs;
+        let forbidden = failure(FetchResult::Forbidden, None);
+        let server_error = failure(FetchResult::ServerError, None);
+        let check = async |failure, spacing, min_interval, expected: [u64; 2]| {
+            let start = Instant::now();
+            let last = start + seconds(5);
+            tokio::time::advance(seconds(8)).await;
+            let (spacing, min_interval) = (seconds(spacing), seconds(min_interval));
+            let landing = Attempt::default().landing((), failure, Asked { start, last }, spacing, min_interval);
+            let next = [landing.due - start, landing.earliest - start];
+            assert_eq!(next, expected.map(seconds), "{failure:?} {spacing:?} {min_interval:?}");
+            assert_eq!(landing.value.last_request, Some(last));
+        };
+        check(None, 1, 0, [6, 5]).await;
+        check(None, 1, 10, [10, 5]).await;
+        check(None, 60, 10, [65, 64]).await;
+        check(Some(&server_error), 1, 0, [8, 5]).await;
+        check(Some(&server_error), 60, 10, [65, 5]).await;
+        check(Some(&server_error), 3600, 10, [305, 5]).await;
+        check(Some(&forbidden), 1, 10, [68, 5]).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_is_rate_limited_itself_goes_on_with_a_row_of_rate_limited_requests() {
+        let check = |result: Option<FetchResult>, expected| {
+            let previous = Attempt {
+                rate_limited_in_a_row: 3,
+                ..Attempt::default()
+            };
+            let (now, failure) = (Instant::now(), result.map(|result| failure(result, None)));
+            let asked = Asked { start: now, last: now };
+            let landing = previous.landing((), failure.as_ref(), asked, SPACING, Duration::ZERO);
+            assert_eq!(landing.value.rate_limited_in_a_row, expected, "{result:?}");
+        };
+        check(Some(FetchResult::RateLimited), 4);
+        check(Some(FetchResult::ServerError), 0);
+        check(None, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn state_and_queue_are_asked_for_again_after_a_second_settings_after_a_minute_contacts_after_an_hour() {
+        let world = World::new(7, Clock::system(), [SimInstance::new(1_101_000_001.into())]);
+        let simulator = Simulator::new(world);
+        let (url, login) = (simulator.start().unwrap(), &simulator.logins()[0]);
+        let check = async |collector, spacing: Duration| {
+            let api = Api {
+                client: Client::new(1_000_000, 1, Clock::system()).unwrap(),
+                books: Arc::default(),
+                incoming_books: Arc::default(),
+                permits: Arc::new(Semaphore::new(1)),
+                clock: Clock::system(),
+            };
+            let config = config::Instance {
+                account: Account {
+                    id: login.id,
+                    name: "shop".into(),
+                },
+                credentials: Credentials {
+                    api_url: url.parse().unwrap(),
+                    token: login.token.parse().unwrap(),
+                },
+                token_source: TokenSource::Inline,
+                settings: Arc::new(Settings {
+                    min_interval: Duration::ZERO,
+                    collectors: [collector].into(),
+                    ..Settings::default()
+                }),
+            };
+            let target = Arc::new(Target::new(config.into(), Arc::new(api)));
+            let due = || target.depart().unwrap().others;
+            // A paused clock stands still for as long as something blocks: here, until the answer has come.
+            let (answered, answer) = std::sync::mpsc::channel::<()>();
+            let blocking = tokio::task::spawn_blocking(move || answer.recv());
+            for fetching in due() {
+                fetching.await;
+            }
+            drop(answered);
+            assert!(blocking.await.unwrap().is_err(), "nothing is ever sent");
+            let a_moment = Duration::from_millis(1);
+            tokio::time::advance(spacing.saturating_sub(a_moment)).await;
+            assert_eq!(due().len(), 0, "{collector:?} is due before {spacing:?}");
+            tokio::time::advance(a_moment).await;
+            assert_eq!(due().len(), 1, "{collector:?} is not due after {spacing:?}");
+        };
+        check(Collector::State, Duration::from_secs(1)).await;
+        check(Collector::Queue, Duration::from_secs(1)).await;
+        check(Collector::Settings, Duration::from_mins(1)).await;
+        check(Collector::Contacts, Duration::from_hours(1)).await;
     }
 }
