@@ -234,6 +234,7 @@ fn without_values(error: &serde_json::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fetch::FetchResult;
 
     #[test]
     fn an_element_that_is_no_instance_leaves_the_others_of_a_partner_account_listed() {
@@ -270,14 +271,17 @@ mod tests {
             assert_eq!(contacts(body.as_bytes()), Ok(all), "{element}");
         };
         let unnamed = |contact_type| (contact_type, false);
+        check(r#"{"type":"group","contactName":"Team"}"#, (ContactType::Group, true));
         check(r#"{"type":"group","contactName":null}"#, unnamed(ContactType::Group));
+        check(r#"{"type":"user","contactName":""}"#, unnamed(ContactType::User));
+        check(r#"{"type":"user"}"#, unnamed(ContactType::User));
         check(r#"{"type":"user","contactName":5}"#, unnamed(ContactType::User));
         check(r#"{"type":"user","contactName":"\ud83d"}"#, (ContactType::User, true));
         check(r#"{"type":5,"contactName":"Bob"}"#, (ContactType::Other, true));
+        check("{}", unnamed(ContactType::Other));
         check("5", unnamed(ContactType::Other));
-        let recipients = BTreeMap::from([(StatusMessage::Read, 1), (StatusMessage::Unknown, 2)]);
-        assert_eq!(statistic(br#"[{"status":"read"},{"status":5},5]"#), Ok(recipients));
-        assert!(contacts(b"{}").is_err() && contacts(b"[").is_err());
+        let recipients = BTreeMap::from([(StatusMessage::Read, 1), (StatusMessage::Unknown, 3)]);
+        assert_eq!(statistic(br#"[{"status":"read"},{"status":5},{},5]"#), Ok(recipients));
     }
 
     #[test]
@@ -286,5 +290,62 @@ mod tests {
         assert_eq!(listed("[]"), Ok((0, 0)));
         let cause = "no element is an instance".to_owned();
         assert_eq!(listed(r#"[{"id":7}]"#), Err(Failure::invalid_json(cause)));
+    }
+
+    #[test]
+    fn a_setting_is_on_or_off_by_word_or_boolean_and_anything_else_leaves_it_out_alone() {
+        let check = |value: &str, expected: Option<bool>| {
+            let body = format!(r#"{{"outgoingWebhook":{value},"incomingWebhook":"yes","other":1}}"#);
+            let mut all = BTreeMap::from([(Setting::IncomingWebhook, true)]);
+            all.extend(expected.map(|on| (Setting::OutgoingWebhook, on)));
+            assert_eq!(settings(body.as_bytes()), Ok(all), "{value}");
+        };
+        for (value, on) in [(r#""yes""#, true), ("true", true), (r#""no""#, false), ("false", false)] {
+            check(value, Some(on));
+        }
+        for odd in [r#""maybe""#, r#""""#, "5", "null", "[]", "{}"] {
+            check(odd, None);
+        }
+        for (key, setting) in [
+            ("outgoingWebhook", Setting::OutgoingWebhook),
+            ("outgoingMessageWebhook", Setting::OutgoingMessageWebhook),
+            ("outgoingAPIMessageWebhook", Setting::OutgoingApiMessageWebhook),
+            ("incomingWebhook", Setting::IncomingWebhook),
+        ] {
+            let body = format!(r#"{{"{key}":"no"}}"#);
+            assert_eq!(settings(body.as_bytes()), Ok([(setting, false)].into()), "{key}");
+        }
+        assert_eq!(settings(b"{}"), Ok(BTreeMap::new()));
+    }
+
+    #[test]
+    fn a_list_is_an_array_with_nothing_behind_it_or_null() {
+        let check = |body: &str, is_list| {
+            let body = body.as_bytes();
+            let read = [contacts(body).is_ok(), statistic(body).is_ok(), instances(body).is_ok()];
+            assert_eq!(read, [is_list; 3], "{}", String::from_utf8_lossy(body));
+        };
+        for list in ["[]", " [] ", "null"] {
+            check(list, true);
+        }
+        for other in ["", "[", "[] []", "null,", "{}", "5", r#""[]""#, "[}"] {
+            check(other, false);
+        }
+    }
+
+    #[test]
+    fn an_object_in_place_of_a_partner_accounts_list_tells_the_reason_by_its_code() {
+        let check = |body: &str, expected| {
+            let failure = instances(body.as_bytes()).err().unwrap();
+            assert_eq!(failure.result, expected, "{body}");
+        };
+        check(
+            r#"{"code":401,"description":"Unauthorized"}"#,
+            FetchResult::Unauthorized,
+        );
+        check(r#"{"code":429}"#, FetchResult::RateLimited);
+        check(r#"{"code":200}"#, FetchResult::InvalidJson);
+        check(r#"{"code":"401"}"#, FetchResult::InvalidJson);
+        check("{}", FetchResult::InvalidJson);
     }
 }
