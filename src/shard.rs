@@ -114,4 +114,16 @@ mod tests {
         assert_eq!(Shard::new(1, 1), None);
         assert_eq!(Shard::new(0, 0), None);
     }
+
+    #[test]
+    fn where_an_instance_is_never_changes() {
+        let check = |id: u64, expected: [u32; 3]| {
+            assert_eq!([2, 3, 10].map(|total| replica(id.into(), total)), expected, "{id}");
+        };
+        check(1, [1, 2, 2]);
+        check(1_101_000_001, [1, 1, 7]);
+        check(1_101_000_002, [1, 1, 1]);
+        check(7_103_000_003, [0, 2, 2]);
+        check(999_999_999_999, [0, 0, 4]);
+    }
 }
