@@ -142,3 +142,44 @@ impl FetchResult {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_400_is_told_apart_by_its_message_alone_or_by_its_text_where_it_has_none() {
+        let check = |body: &[u8], expected| {
+            let result = FetchResult::of_answer(400, body);
+            assert_eq!(result, Some(expected), "{}", String::from_utf8_lossy(body));
+        };
+        check(
+            br#"{"message":"Instance is deleted","path":"/x"}"#,
+            FetchResult::Deleted,
+        );
+        check(br#"{"message":"x","path":"/deleted"}"#, FetchResult::BadRequest);
+        check(br#"{"error":"instance is deleted"}"#, FetchResult::Deleted);
+        check(b"INSTANCE IS EXPIRED", FetchResult::Expired);
+        check(b"instance is starting", FetchResult::Starting);
+        check(b"instance is starting or not authorized", FetchResult::NotAuthorized);
+        check(b"\xff deleted", FetchResult::Deleted);
+        check(b"", FetchResult::BadRequest);
+    }
+
+    #[test]
+    fn any_other_answer_is_told_by_its_code_whatever_its_text() {
+        let check = |code, expected| assert_eq!(FetchResult::of_answer(code, b"deleted"), expected, "{code}");
+        check(200, None);
+        check(401, Some(FetchResult::Unauthorized));
+        check(403, Some(FetchResult::Forbidden));
+        check(404, Some(FetchResult::NotFound));
+        check(429, Some(FetchResult::RateLimited));
+        check(466, Some(FetchResult::QuotaExceeded));
+        for code in [500, 599] {
+            check(code, Some(FetchResult::ServerError));
+        }
+        for code in [100, 201, 204, 302, 399, 402, 499, 600] {
+            check(code, Some(FetchResult::UnexpectedStatus));
+        }
+    }
+}
