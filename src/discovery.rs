@@ -236,4 +236,34 @@ mod tests {
         check(8, "10", "10");
         assert_eq!(names(8, "paris"), ["8", "9"]);
     }
+
+    #[test]
+    fn an_instance_is_listed_once_in_order_of_ids_by_its_id_where_its_name_cannot_be_shown() {
+        let check = |name: &str, expected: &str| {
+            let instance =
+                |id, name: &str| serde_json::json!({"idInstance": id, "name": name, "apiTokenInstance": "a"});
+            let body = serde_json::json!([instance(8, "last"), instance(7, name), instance(7, "again")]);
+            let (instances, _) = answers::instances(body.to_string().as_bytes()).unwrap();
+            let listing = listing(instances);
+            let names: Vec<_> = listing.iter().map(|listed| &*listed.account.name).collect();
+            assert_eq!(names, [expected, "last"]);
+        };
+        let (longest, too_long) = ("é".repeat(128), "é".repeat(129));
+        let (longest_word, secret) = ("a".repeat(32), "a".repeat(33));
+        for name in ["berlin", "Ольга \"VIP\"", &longest, &longest_word] {
+            check(name, name);
+        }
+        for name in ["", " ", " berlin", "ber\nlin", "ber\u{7}lin", &secret, &too_long] {
+            check(name, "7");
+        }
+    }
+
+    #[test]
+    fn an_instance_whose_token_fits_no_url_is_left_out_of_the_list() {
+        let body = br#"[{"idInstance":7,"apiTokenInstance":".."},{"idInstance":8,"apiTokenInstance":"a"}]"#;
+        let (instances, _) = answers::instances(body).unwrap();
+        let listing = listing(instances);
+        let ids: Vec<u64> = listing.iter().map(|listed| listed.account.id.into()).collect();
+        assert_eq!(ids, [8]);
+    }
 }
