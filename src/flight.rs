@@ -251,4 +251,25 @@ mod tests {
         flight.start_if_due(land(1, LONG));
         assert_eq!(flight.landed(in_an_hour()).await, Some(1));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_next_is_due_is_for_the_fetch_to_say_which_is_told_when_it_started() {
+        let flight = Flight::new(0);
+        let slow = |value: u32| {
+            move |before: u32, start| async move {
+                tokio::time::sleep(3 * SECOND).await;
+                landing(10 * before + value, start, 10 * SECOND)
+            }
+        };
+        let started = Instant::now();
+        flight.start_if_due(slow(1));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        assert_eq!(started.elapsed(), 3 * SECOND);
+        tokio::time::advance(Duration::from_millis(6_999)).await;
+        flight.start_if_due(slow(2));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        flight.start_if_due(slow(2));
+        assert_eq!(flight.landed(in_an_hour()).await, Some(12));
+    }
 }
