@@ -158,3 +158,53 @@ pub enum AccountError {
     #[error("an API URL has no query and no fragment")]
     UrlQuery,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_number_in_its_only_spelling() {
+        let check = |text: &str, expected| assert_eq!(text.parse(), expected, "{text}");
+        check("1", Ok(InstanceId(1)));
+        check("18446744073709551615", Ok(InstanceId(u64::MAX)));
+        for text in ["", "0", "01", "+1", "-1", " 1", "1 ", "1.0", "18446744073709551616"] {
+            check(text, Err(AccountError::InstanceId));
+        }
+        assert_eq!(InstanceId(7_103_000_001).prefix(), "7103");
+        assert_eq!(InstanceId(71).prefix(), "71");
+    }
+
+    #[test]
+    fn a_token_is_a_segment_of_a_path() {
+        let check = |text: &str, expected: Result<&str, AccountError>| {
+            let token = text.parse().map(|Token(token)| token);
+            assert_eq!(token.as_deref(), expected.as_ref().copied(), "{text}");
+        };
+        check(" a1-_.~\n", Ok("a1-_.~"));
+        check("...", Ok("..."));
+        for text in ["", " \n"] {
+            check(text, Err(AccountError::EmptyToken));
+        }
+        for text in [".", "..", "a/b", "a?b", "a#b", "a%20", "a b", "é"] {
+            check(text, Err(AccountError::TokenCharacters));
+        }
+    }
+
+    #[test]
+    fn an_api_url_is_only_host_and_path_without_a_slash_at_its_end() {
+        let check = |text: &str, expected: Result<&str, AccountError>| {
+            let url = text.parse().map(|ApiUrl(url)| url);
+            assert_eq!(url.as_deref(), expected.as_ref().copied(), "{text}");
+        };
+        check("https://X", Ok("https://x"));
+        check("http://x:8080/a/b//", Ok("http://x:8080/a/b"));
+        check("ftp://x", Err(AccountError::UrlScheme));
+        for text in ["https://u@x", "https://:p@x", "https://u:p@x"] {
+            check(text, Err(AccountError::UrlPassword));
+        }
+        for text in ["https://x/?q", "https://x/#f", "https://x?", "https://x#"] {
+            check(text, Err(AccountError::UrlQuery));
+        }
+    }
+}
