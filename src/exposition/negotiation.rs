@@ -186,6 +186,11 @@ mod tests {
         check("*/*", Format::Text);
         check("text/*;q=0.3", Format::Text);
         check("text/plain", Format::Text);
+        check("text/plain;version=0.0.4, application/openmetrics-text", Format::Text);
+        check(
+            "text/plain;version=1.0.0, application/openmetrics-text;q=0.1",
+            OPENMETRICS,
+        );
         check("application/openmetrics-text", OPENMETRICS);
         check("application/openmetrics-text; version=0.0.1", OPENMETRICS_DRAFT);
         check("APPLICATION/OpenMetrics-Text ; Version=\"1.0.0\" ; Q=0.2", OPENMETRICS);
@@ -229,18 +234,24 @@ mod tests {
         check(Some("identity;q=0.5, gzip;q=1.0"), Encoding::Gzip);
         check(Some("*;q=0, gzip"), Encoding::Gzip);
         check(Some("zstd;q=0, *"), Encoding::Gzip);
+        check(Some("identity, gzip"), Encoding::Gzip);
+        check(Some("zstd;q=0.5, gzip;q=0.6"), Encoding::Gzip);
 
         check(Some("zstd"), Encoding::Zstd);
         check(Some("gzip, deflate, br, zstd"), Encoding::Zstd);
         check(Some("GZip;q=0.5, zstd"), Encoding::Zstd);
         check(Some("*"), Encoding::Zstd);
         check(Some("gzip;q=0, *"), Encoding::Zstd);
+        check(Some("identity, zstd"), Encoding::Zstd);
+        check(Some("identity;q=0.5, zstd;q=0.5, gzip;q=0.5"), Encoding::Zstd);
 
         check(None, Encoding::Identity);
         check(Some(""), Encoding::Identity);
         check(Some("br"), Encoding::Identity);
         check(Some("gzip;q=0"), Encoding::Identity);
         check(Some("identity, gzip;q=0.5"), Encoding::Identity);
+        check(Some("identity, zstd;q=0.5"), Encoding::Identity);
+        check(Some("zstd;q=0, gzip;q=0, identity;q=0"), Encoding::Identity);
         check(Some("gzip;q=much"), Encoding::Identity);
     }
 }
