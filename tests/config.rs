@@ -141,8 +141,10 @@ fn a_file_that_cannot_be_read_is_named() {
 #[test]
 fn files_beyond_all_measure_are_refused() {
     let large = Path::new(env!("CARGO_TARGET_TMPDIR")).join("large-secret");
-    fs::write(&large, "a".repeat(64 * 1024 + 1)).unwrap();
     let config = "instances: [{id_instance: 1, api_token_file: large-secret}]";
+    fs::write(&large, "a".repeat(64 * 1024)).unwrap();
+    assert!(load_text("with-large-secret.yml", config).is_ok());
+    fs::write(&large, "a".repeat(64 * 1024 + 1)).unwrap();
     let error = load_text("with-large-secret.yml", config).err().unwrap().to_string();
     assert!(error.ends_with("large-secret`: it is larger than 64 KiB"), "{error}");
 
@@ -265,10 +267,10 @@ fn tokens_that_travel_in_clear_are_warned_about() {
     ];
     assert_eq!(check(&here), Vec::<String>::new());
     assert_eq!(
-        check(&["http://a.example", "http://b.example", "http://a.example/"]),
+        check(&["http://a.example", "http://evillocalhost", "http://a.example/"]),
         [
             "2 tokens travel unencrypted to `http://a.example`: use an https:// URL unless the network is your own",
-            "a token travels unencrypted to `http://b.example`: use an https:// URL unless the network is your own",
+            "a token travels unencrypted to `http://evillocalhost`: use an https:// URL unless the network is your own",
         ]
     );
 }
