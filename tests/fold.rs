@@ -92,7 +92,13 @@ fn an_id_may_be_1024_bytes_long_before_unescaping() {
 
 #[test]
 fn a_timestamp_is_the_integer_part_of_a_number() {
+    let longest = [
+        format!("1.{}", "0".repeat(LONGEST_CAPTURED - 2)),
+        format!("\"{}1\"", "0".repeat(LONGEST_CAPTURED - 1)),
+    ];
     for (number, timestamp) in [
+        (&*longest[0], 1),
+        (&longest[1], 1),
         ("1", 1_u64),
         ("1710134811", 1_710_134_811),
         ("1710134811.9999", 1_710_134_811),
