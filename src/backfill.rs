@@ -79,16 +79,19 @@ mod tests {
     use super::*;
     use crate::journal::{SendByApi, StatusId, StatusMessage, TypeMessage};
 
-    #[test]
-    fn a_status_counts_in_every_state_up_to_its_present_one_from_its_last_action_on() {
-        let record = |id, timestamp, status_message| Record {
+    fn record(id: &str, timestamp: u64, status_message: StatusMessage) -> Record {
+        Record {
             id: StatusId::of(id),
             timestamp,
             participants: 0,
             status_message,
             type_message: TypeMessage::Image,
             send_by_api: SendByApi::True,
-        };
+        }
+    }
+
+    #[test]
+    fn a_status_counts_in_every_state_up_to_its_present_one_from_its_last_action_on() {
         let records = [
             record("before", 900, StatusMessage::Read),
             record("a", 1300, StatusMessage::Sent),
@@ -107,5 +110,21 @@ mod tests {
         check(0, 240, &[0, 240]);
         check(0, 241, &[0, 240, 241]);
         check(5, 500, &[5, 245, 485, 500]);
+    }
+
+    #[test]
+    fn the_period_has_both_its_ends() {
+        let check = |timestamp, expected| {
+            let mut written = Vec::new();
+            let records = [record("a", timestamp, StatusMessage::Other)];
+            write(&records, 7.into(), (1000, 1600), &mut written).unwrap();
+            let counted = String::from_utf8(written).unwrap().matches("} 1 1600\n").count();
+            assert_eq!(counted, expected, "{timestamp}");
+        };
+        check(999, 0);
+        // One as a status, one in its state.
+        check(1000, 2);
+        check(1600, 2);
+        check(1601, 0);
     }
 }
