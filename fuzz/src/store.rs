@@ -103,7 +103,15 @@ fn damaged(file: &[u8], damages: &[u8]) -> Vec<u8> {
 }
 
 fn shown(ledgers: &BTreeMap<InstanceId, Ledger>) -> String {
-    let ledger = |ledger: &Ledger| format!("{} {:?} {:?}", ledger.created(), ledger.totals(), ledger.entries());
+    let ledger = |ledger: &Ledger| {
+        format!(
+            "{} {:?} {:?} {:?}",
+            ledger.created(),
+            ledger.reach(),
+            ledger.totals(),
+            ledger.entries()
+        )
+    };
     ledgers
         .iter()
         .map(|(id, one)| format!("{id}: {}\n", ledger(one)))
