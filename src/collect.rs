@@ -531,8 +531,7 @@ mod tests {
         let check = async |collector, spacing: Duration| {
             let api = Api {
                 client: Client::new(1_000_000, 1, Clock::system()).unwrap(),
-                books: Arc::default(),
-                incoming_books: Arc::default(),
+                books: Both::default(),
                 permits: Arc::new(Semaphore::new(1)),
                 clock: Clock::system(),
             };
