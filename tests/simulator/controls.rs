@@ -146,15 +146,24 @@ fn a_large_fleet_is_mostly_healthy_and_has_every_fault_of_users() {
 }
 
 #[test]
-fn a_description_has_all_that_a_user_needs_to_call() {
+fn a_description_has_all_that_a_user_needs_to_call_and_to_see_failures() {
     let simulator = Simulator::new(World::new(7, Clock::system(), [SimInstance::new(1_101_000_001.into())]));
     let login = &simulator.logins()[0];
     let expected = format!(
-        "API URL        http://localhost\npartner token  {}\n\n{}  {}  {}  healthy\n",
+        "API URL        http://localhost\npartner token  {}\n\n{}  {}  {}  healthy\n\n\
+         To have an instance behave in another way:\n\n  \
+           curl -X PUT -d forbidden http://localhost/simulator/instances/ID/behaviour\n\n\
+         Behaviours: ",
         simulator.partner_token(),
         login.id,
         login.name,
         login.token
     );
-    assert_eq!(simulator.describe("http://localhost"), expected);
+    let description = simulator.describe("http://localhost");
+    let behaviours = description.strip_prefix(&expected).expect(&description);
+    let behaviours = behaviours.trim_end().split(", ").map(str::parse);
+    assert_eq!(
+        behaviours.collect::<Result<Vec<Behaviour>, _>>().unwrap(),
+        Behaviour::ALL
+    );
 }
