@@ -169,6 +169,33 @@ impl<T> Attempt<T> {
     }
 }
 
+impl<T> Attempt<Option<Run<T>>> {
+    /// The landing of an optional collector's next run, which made one request, with what it came to.
+    fn ran(
+        &self,
+        target: &Target,
+        method: &str,
+        outcome: Result<T, Failure>,
+        asked: Asked,
+        spacing: Duration,
+    ) -> Landing<Self> {
+        let duration = asked.last.elapsed();
+        let (found, failure) = match outcome {
+            Ok(found) => (Some(found), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        log_collector(target, method, Run::has_failed(self.value.as_ref()), failure.as_ref());
+        let min_interval = target.config.settings.min_interval;
+        self.landing(
+            Some(Run { found, duration }),
+            failure.as_ref(),
+            asked,
+            spacing,
+            min_interval,
+        )
+    }
+}
+
 impl Target {
     /// An instance of which nothing is known yet but what its ledger tells.
     pub fn new(config: Arc<config::Instance>, api: Arc<Api>) -> Self {
@@ -397,7 +424,7 @@ fn known<T: Clone + Send + Sync + 'static>(flight: Option<&Arc<OptionalFlight<T>
 }
 
 /// The API takes one request a second per instance and method (api.md 4).
-const SPACING: Duration = Duration::from_secs(1);
+pub(crate) const SPACING: Duration = Duration::from_secs(1);
 
 /// Settings change seldom and take up to 5 minutes to apply (api.md 2.6).
 const SETTINGS_SPACING: Duration = Duration::from_mins(1);

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::account::{Account, AccountError, Credentials, InstanceId, Token};
-use crate::collect::Api;
+use crate::collect::{Api, SPACING};
 use crate::config::{self, TokenSource};
 use crate::flight::{Flight, Landing};
 use crate::green_api::answers::{self, PartnerInstance};
@@ -193,9 +193,6 @@ pub fn beside(listed: &[Arc<config::Instance>], discovered: &[Arc<config::Instan
 }
 
 const FIRST_RETRY: Duration = Duration::from_secs(10);
-
-/// The API takes one request a second (api.md 4).
-const SPACING: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Asked, Attempt, Target, log_collector};
+use super::{Asked, Attempt, Target};
 use crate::collector::Run;
 use crate::flight::Landing;
 use crate::green_api::failure::Failure;
@@ -21,25 +21,7 @@ pub(super) async fn fetch<T>(
 ) -> Landing<Attempt<Option<Run<T>>>> {
     previous.spaced().await;
     let (last, outcome) = call(&target, method, "", read).await;
-    let failure = outcome.as_ref().err().cloned();
-    log_collector(
-        &target,
-        method,
-        Run::has_failed(previous.value.as_ref()),
-        failure.as_ref(),
-    );
-    let run = Run {
-        found: outcome.ok(),
-        duration: last.elapsed(),
-    };
-    let min_interval = target.config.settings.min_interval;
-    previous.landing(
-        Some(run),
-        failure.as_ref(),
-        Asked { start, last },
-        spacing,
-        min_interval,
-    )
+    previous.ran(&target, method, outcome, Asked { start, last }, spacing)
 }
 
 /// Makes one request, and tells when it was made.

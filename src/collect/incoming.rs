@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::reading::{Reading, read};
-use super::{Asked, Attempt, SPACING, Target, log_collector};
+use super::{Asked, Attempt, SPACING, Target};
 use crate::collector::Run;
 use crate::flight::Landing;
 use crate::green_api::JournalMethod;
@@ -25,30 +25,13 @@ pub(super) async fn fetch(
     let last = Instant::now();
     let outcome = read(&target, JournalMethod::Incoming, &target.api.books.incoming, |_| ()).await;
     drop(permit);
-    let failure = outcome.as_ref().err().cloned();
-    let has_failed_before = Run::has_failed(previous.value.as_ref());
-    log_collector(&target, "getIncomingStatuses", has_failed_before, failure.as_ref());
-    let found = outcome.ok().map(|reading| {
+    let outcome = outcome.map(|reading| {
         let found = count(&reading, previous.value.as_ref());
-        target
-            .api
-            .books
-            .incoming
-            .submit(target.id(), reading.journal, target.api.clock.now());
+        let (books, now) = (&target.api.books.incoming, target.api.clock.now());
+        books.submit(target.id(), reading.journal, now);
         found
     });
-    let run = Run {
-        found,
-        duration: last.elapsed(),
-    };
-    let min_interval = target.config.settings.min_interval;
-    previous.landing(
-        Some(run),
-        failure.as_ref(),
-        Asked { start, last },
-        SPACING,
-        min_interval,
-    )
+    previous.ran(&target, "getIncomingStatuses", outcome, Asked { start, last }, SPACING)
 }
 
 fn count(reading: &Reading, previous: Option<&Run<ByType>>) -> ByType {
