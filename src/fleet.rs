@@ -60,7 +60,8 @@ impl Fleet {
     }
 
     /// Collects by another configuration from now on. What stays goes on with its counters, without further waits after a
-    /// refusal; what is no longer listed is gone with its counters, unless it may be a partner account's. Scrapes under way end as they began.
+    /// refusal; what is no longer listed is gone with its counters, unless it may be a partner account's. Scrapes under way end as they
+    /// began.
     ///
     /// The errors are as for [`Fleet::new`]; the present configuration then stays.
     pub async fn reload(&self, config: Config) -> Result<(), reqwest::Error> {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderValue, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,7 +22,7 @@ use crate::process;
 use crate::reload::Reloader;
 use crate::snapshot::{Build, Exporter, HttpRequests, Instance, Snapshot};
 use crate::telemetry::capture::Captures;
-use crate::web::{self, Body};
+use crate::web::{self, Body, text};
 
 /// The exporter as it is seen over HTTP.
 pub struct Pages {
@@ -340,7 +340,7 @@ fn answer(page: exposition::Rendered, permit: OwnedSemaphorePermit) -> io::Resul
             web::streamed(blocks.inspect(move |_| _ = &permit))
         }
     };
-    let mut answer = with_body(StatusCode::OK, page.content_type, body);
+    let mut answer = web::with_body(StatusCode::OK, page.content_type, body);
     if let Some(encoding) = page.content_encoding {
         let encoding = HeaderValue::from_static(encoding);
         answer.headers_mut().insert(CONTENT_ENCODING, encoding);
@@ -348,21 +348,8 @@ fn answer(page: exposition::Rendered, permit: OwnedSemaphorePermit) -> io::Resul
     Ok(answer)
 }
 
-fn text(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<Body> {
-    typed(status, "text/plain; charset=utf-8", body)
-}
-
 fn typed(status: StatusCode, content_type: &'static str, body: impl Into<bytes::Bytes>) -> Response<Body> {
-    with_body(status, content_type, web::full(body))
-}
-
-fn with_body(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
+    web::with_body(status, content_type, web::full(body))
 }
 
 /// What this program was built from.

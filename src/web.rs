@@ -26,7 +26,8 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
-use hyper::{Request, Response};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Request, Response, StatusCode};
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket};
@@ -43,6 +44,21 @@ pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 /// A body that is complete from the start.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// An answer that is plain text.
+pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    with_body(status, "text/plain; charset=utf-8", full(text))
+}
+
+/// An answer of this type.
+pub fn with_body(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
 }
 
 /// A body whose blocks are made when they can be sent.

@@ -60,7 +60,8 @@ pub(super) fn entry(id: StatusId, row: EntryRow) -> Option<Entry> {
     Some(Entry::restore(id, earliest, seen_hour, kind, states))
 }
 
-/// When it was created and last read a journal, and how far back one has reached, then the totals in the order of [`Totals`]; counts are preceded by their number.
+/// When it was created and last read a journal, and how far back one has reached, then the totals in the order of [`Totals`]; counts are
+/// preceded by their number.
 pub(super) fn summary_row(summary: &Summary) -> Vec<u8> {
     let totals = &summary.totals;
     let mut row = Vec::new();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode};
 use rustls::ServerConfig;
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use super::rate_limit::Admitted;
 use super::settings::Settings;
 use super::users::Credentials;
 use super::watched::Watched;
-use super::{Body, full};
+use super::{Body, text};
 use crate::config::ConfigError;
 
 /// How the exporter is served and to whom, as a file says that may change meanwhile.
@@ -61,11 +61,11 @@ impl WebConfig {
     ) -> Response<Body> {
         let settings = self.current();
         let mut answer = if !self.is_within_limit(&settings) {
-            refusal(StatusCode::TOO_MANY_REQUESTS, "too many requests\n")
+            text(StatusCode::TOO_MANY_REQUESTS, "too many requests\n")
         } else if is_admitted(&settings, &request).await {
             handler(request).await
         } else {
-            let mut answer = refusal(StatusCode::UNAUTHORIZED, "a user and a password are needed\n");
+            let mut answer = text(StatusCode::UNAUTHORIZED, "a user and a password are needed\n");
             let challenge = HeaderValue::from_static("Basic realm=\"greenapi-exporter\", charset=\"UTF-8\"");
             answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
             answer
@@ -119,12 +119,4 @@ async fn is_admitted<B>(settings: &Settings, request: &Request<B>) -> bool {
             Some(credentials) => settings.users.admit(credentials).await,
             None => false,
         }
-}
-
-fn refusal(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut answer = Response::new(full(text));
-    *answer.status_mut() = status;
-    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-    answer.headers_mut().insert(CONTENT_TYPE, content_type);
-    answer
 }
