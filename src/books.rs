@@ -157,7 +157,7 @@ impl Books {
 
     /// Takes an answer that came at `now`. It counts once it is settled.
     ///
-    /// One that changes nothing, as nearly all are, is entered at once: a fleet would need much memory to keep all of them till then.
+    /// Nearly every answer changes nothing and is entered at once: to keep a whole fleet's answers until then would take much memory.
     pub fn submit(&self, id: InstanceId, journal: Journal, now: SystemTime) {
         let now = unix_seconds(now);
         if let Some(book) = locked(&self.by_instance).get_mut(&id) {

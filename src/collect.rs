@@ -124,7 +124,7 @@ struct Asked {
 }
 
 impl<T> Attempt<T> {
-    /// Waits until the next request may be made. It may have to if a wait was ended.
+    /// Waits until a second after the last request. That second may not be over yet if a reload ended the wait.
     async fn spaced(&self) {
         if let Some(next) = self.last_request.map(|last| last + SPACING)
             && next > Instant::now()
@@ -135,9 +135,9 @@ impl<T> Attempt<T> {
 
     /// The landing, with `value`, of the fetch after this one, which has just ended with `failure` or none.
     ///
-    /// The next starts `min_interval` after this one started and `spacing` after its last request, which even a reload doesn't
-    /// shorten, and not before the wait that the result prescribes is over. After a failure `spacing` doesn't count in full: it hides
-    /// what there is.
+    /// The next starts once all of these are over: `min_interval` from this one's start, `spacing` from its last request (which not even a
+    /// reload shortens), and the wait that the result prescribes. After a failure `spacing` is cut to `LONGEST_RETRY`, because there is
+    /// nothing to show until the next attempt.
     fn landing(
         &self,
         value: T,
@@ -432,7 +432,7 @@ const SETTINGS_SPACING: Duration = Duration::from_mins(1);
 /// The Developer plan allows 1,000 requests a month: one in 44 minutes (api.md 4).
 const CONTACTS_SPACING: Duration = Duration::from_hours(1);
 
-/// Not so often that a method which fails for days takes a month's requests.
+/// The most of a method's own spacing that counts after a failure: what it would tell is missing until it succeeds.
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
 #[cfg(test)]

@@ -48,8 +48,8 @@ impl Discovery {
         })
     }
 
-    /// The instances, listed anew if that is due; only where they were never listed it waits until `deadline`. A listing that fails
-    /// or is late leaves the last one in force; `None` where there is none.
+    /// The instances, listed anew if that is due. It waits, until `deadline`, only if they were never listed. A listing that fails or is
+    /// late leaves the last one in force; `None` if there is none.
     pub async fn list(&self, api: &Arc<Api>, deadline: Instant) -> Option<Listing> {
         self.start_if_due(api);
         match self.flight.latest() {
@@ -168,8 +168,8 @@ fn configured(partner: &config::Partner, listed: &Listed) -> Result<config::Inst
     })
 }
 
-/// The discovered instances beside the listed ones: each by its id whose name another instance has, or is the id of another. Their
-/// names need not be unique, but otherwise `/probe` could mean two.
+/// The discovered instances, renamed so that `/probe` never means two: one whose name is also another's name, or another's id, is called
+/// by its own id. A partner account's names need not be unique.
 pub fn beside(listed: &[Arc<config::Instance>], discovered: &[Arc<config::Instance>]) -> Vec<Arc<config::Instance>> {
     let mut ids = BTreeSet::new();
     let mut names = BTreeMap::<&str, usize>::new();

@@ -59,8 +59,8 @@ impl Fleet {
         })
     }
 
-    /// Collects by another configuration from now on. What stays goes on with its counters, without further waits after a
-    /// refusal; what is no longer listed is gone with its counters, unless it may be a partner account's. Scrapes under way end as they
+    /// Collects by another configuration from now on. An instance that stays keeps its counters, and its wait after a refusal ends; one
+    /// that is no longer listed goes together with its counters, unless it may be a partner account's. Scrapes under way end as they
     /// began.
     ///
     /// The errors are as for [`Fleet::new`]; the present configuration then stays.
@@ -143,7 +143,7 @@ impl Fleet {
         let is_late = Instant::now() >= landing;
         self.books.settle(deadline).await;
         if is_late {
-            // What is left of the time is theirs who are missing. What they change is counted at the next scrape.
+            // The rest of the time is for those still missing. They are shown in this scrape, but what they change is counted in the next.
             for (target, findings) in targets.clone().zip(&mut findings) {
                 *findings = target.landed(asked, deadline).await;
             }
@@ -296,13 +296,13 @@ impl Present {
     }
 }
 
-/// Until when answers are waited for, so that those that came are settled before `deadline` though one is still missing.
+/// When to stop waiting for answers: early enough to settle those that have come before `deadline`, even if one is missing.
 fn before_settling(deadline: Instant) -> Instant {
     let left = deadline.saturating_duration_since(Instant::now());
     deadline - (left / 10).min(LONGEST_SETTLING)
 }
 
-/// So many answers that change something aren't kept until the last has come: all of a fleet's do when it is first seen.
+/// Answers that change something are settled as soon as there are so many: when a fleet is first seen, every answer is one.
 const MOST_PENDING: usize = 1000;
 
 /// What a write to the disk takes at most on most days.

@@ -119,8 +119,8 @@ impl Client {
         Ok(Body::new(answer, self.max_response_bytes))
     }
 
-    /// Gets `url` and returns the answer if it is a 200. By their ids, in whose order they are asked, instances take turns at the
-    /// connections.
+    /// Gets `url` and returns the answer if it is a 200. `turn` chooses the client: instances are asked in the order of their ids, so that
+    /// taking turns by id spreads the requests of a scrape evenly.
     async fn get(&self, url: &str, turn: u64) -> Result<Response, Failure> {
         let http = usize::try_from(turn % self.http.len() as u64).unwrap_or_default();
         let answer = self.http[http].get(url).send().await.map_err(Failure::of_request)?;
@@ -177,7 +177,7 @@ fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 /// How long a connection is kept without use: longer than the usual scrape interval of a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// So many requests at once servers allow over a connection of HTTP/2, as a rule; RFC 9113 wants them to allow no fewer.
+/// How many requests at once a server allows over one HTTP/2 connection, as a rule; RFC 9113 recommends no fewer.
 const STREAMS: usize = 100;
 
 /// The reasons on record have fewer than 300 bytes.

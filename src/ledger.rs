@@ -11,10 +11,10 @@
 //! What may surprise:
 //! - A status whose state is `unknown` counts as first seen and in no state. When it is later shown as `sent`, `pending` and `sent` count.
 //! - An unrecognised state counts under `other` once, and says nothing about `pending` or any other state.
-//! - A status that the baseline only knew counts in the states it reaches later. Where there are such, `sent` may exceed `pending`.
-//! - The first answer is a baseline, and so is what of a later one lies before the ledger's creation and further back than any answer
-//!   has reached until then: a longer window, or an overlap, shows statuses for the first time that are not new. An old status that
-//!   turns up otherwise is first seen then.
+//! - A status of the baseline is not counted itself, but the states that it reaches later are. So `sent` may exceed `pending`.
+//! - The baseline is whatever lies before the ledger's creation and further back than any earlier answer reached: the old part of the
+//!   first answer, and what a longer window or an overlap shows for the first time though it is not new. An old status that turns up
+//!   in a stretch already read counts as first seen.
 //! - A delay is observed for the state a status is shown in, if it was seen in a lower one of `pending`, `sent`, `delivered` before:
 //!   nobody knows when the states between were passed, nor whether `unknown` or `other` was lower.
 //! - Timestamps are the API's, all other times our clock's; they are compared only to tell a baseline's old statuses from its new

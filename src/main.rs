@@ -50,10 +50,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Has freed memory kept for the next scrape, up to twice as much as is allocated here.
+/// Makes glibc keep freed memory for the next scrape: up to twice the size of the block allocated here.
 ///
-/// glibc gives back what is free at the end of the heap from 128 KiB on, which a scrape frees and soon takes again: a seventh of its time.
-/// The limit follows the largest block that was mapped by itself and freed (mallopt(3), `M_MMAP_THRESHOLD`).
+/// By default it returns whatever is free beyond 128 KiB at the end of the heap, and getting that back takes a seventh of a scrape's time.
+/// Freeing a block that was large enough to be mapped by itself raises the limit to twice its size (mallopt(3), `M_MMAP_THRESHOLD`).
 fn keep_freed_memory() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(1024 * 1024)));
 }

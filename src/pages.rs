@@ -41,7 +41,7 @@ pub struct Pages {
 pub struct Options {
     /// Where the metrics are.
     pub telemetry_path: String,
-    /// How long before the scraper loses patience an answer is given.
+    /// How long before the scraper's time-out an answer is given.
     pub timeout_offset: Duration,
     /// How many scrapes are answered at the same time.
     pub max_requests: usize,
@@ -114,7 +114,7 @@ impl Pages {
         (handler, answer)
     }
 
-    /// Answers a scrape, unless too many are under way. One is until it is sent: as long it takes memory.
+    /// Answers a scrape, unless too many are under way. A page of several blocks counts until it is sent, for it takes memory until then.
     async fn scrape<F: Future<Output = Response<Body>>>(
         &self,
         answer: impl FnOnce(OwnedSemaphorePermit) -> F,
@@ -223,7 +223,7 @@ impl Pages {
         }
     }
 
-    /// Whoever waits for it to become ready may be the only one to ask, so that asking begins what is waited for.
+    /// Asking starts the listing that readiness waits for: nobody else may be sending requests yet.
     fn ready(&self) -> Response<Body> {
         self.fleet.start_listing();
         match self.fleet.unready() {
@@ -247,7 +247,7 @@ impl Pages {
         answer
     }
 
-    /// When the scrape must be answered: before the scraper's patience ends, by the offset where that leaves any time.
+    /// When the scrape must be answered: the offset before the scraper's time-out, or at the time-out itself if the offset leaves no time.
     fn deadline(&self, headers: &HeaderMap) -> Result<Instant, Box<Response<Body>>> {
         let Some(timeout) = headers.get("x-prometheus-scrape-timeout-seconds") else {
             return Ok(Instant::now() + DEFAULT_SCRAPE_TIMEOUT);
@@ -365,5 +365,5 @@ const METRICS: &str = "/metrics";
 /// The only page that changes anything.
 const RELOAD: &str = "/-/reload";
 
-/// How long a scraper waits that doesn't say how long it waits.
+/// The time-out of a scraper that doesn't name one, and the longest that is granted.
 const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_mins(2);

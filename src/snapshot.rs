@@ -177,7 +177,7 @@ impl Fetched {
         }
     }
 
-    /// This as a scrape shows it whose time was over after `waited`, before the answer came.
+    /// What a scrape shows that ran out of time, after `waited`, before the answer came.
     #[must_use]
     pub fn overdue(&self, waited: Duration) -> Self {
         Self {

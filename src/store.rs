@@ -2,9 +2,9 @@
 //!
 //! Only what changed is written, and all that changed in one scrape in one transaction, which is on disk before the scrape is shown.
 //!
-//! redb keeps its two latest commits. Where the later one can't be read, it was usually cut short by a loss of power, and redb goes
-//! back to the one before; but had it been damaged after it was shown, counters would fall. So each transaction is followed by an
-//! empty one: of what was shown both commits tell the same, and any damage is harmless or an error.
+//! redb keeps its two latest commits. If it can't read the later one, it takes it for cut short by a loss of power and goes back to the
+//! one before. But if the later one was damaged only after it had been shown, counters would fall. So each transaction is followed by
+//! an empty one: both commits then hold all that was shown, and damage to either is harmless or an error.
 //!
 //! On opening, redb verifies the checksum of every page before anything is read, so that damage is an error and not a panic.
 

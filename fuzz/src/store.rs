@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use crate::marker::folder;
 
-/// The first byte says of what file the others tell: `k` of one that a kill left, `c` of one that was closed; after these
-/// they are damages. After any other byte they are the file.
+/// The first byte says what the others are: after `k` they are damages to the file that a kill left, after `c` to one that was closed
+/// properly. After any other byte they are the file itself.
 pub fn check(input: &[u8]) {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     static WRITTEN: OnceLock<Written> = OnceLock::new();

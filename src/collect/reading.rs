@@ -1,4 +1,4 @@
-//! A journal read in one request, published or incoming: as far back as the ledger needs, told apart from what is in the window.
+//! Reads a journal, published or incoming, in one request: as far back as the ledger needs. What lies in the window is told apart.
 
 use tracing::debug;
 

@@ -115,8 +115,8 @@ pub fn statistic(body: &[u8]) -> Result<BTreeMap<StatusMessage, u64>, Failure> {
     Ok(recipients)
 }
 
-/// What a string says as it is spelled, so that half of an emoji in the name of one contact doesn't hide all others; nothing of what
-/// is no string.
+/// The text between the quotes of a JSON string, still escaped: half an emoji in one contact's name must not make the whole answer
+/// unreadable. Empty for anything that is no string.
 fn text(value: Option<&RawValue>) -> &str {
     let quoted = value.map(RawValue::get).unwrap_or_default();
     let text = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"'));

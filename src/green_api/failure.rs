@@ -113,7 +113,7 @@ fn root_cause(error: reqwest::Error) -> String {
 /// The causes of `error`, from the outermost on, without `error` itself.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     fn next<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-        // An I/O error that wraps another passes over it when asked for its source.
+        // Asked for its source, an I/O error skips the error that it wraps and gives that one's source.
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         wrapped.map_or_else(|| error.source(), |wrapped| Some(wrapped))
     }

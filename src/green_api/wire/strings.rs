@@ -48,9 +48,9 @@ fn closing_quote_of_any<S: Simd>(simd: S, mut escaped: bool, bytes: &[u8]) -> Op
     Some(bytes.len() - rest.len() + quote)
 }
 
-/// Passes over strings of an array, from somewhere in the first of them, that are plain and have a comma, or a comma and a space,
-/// between them: their quotes are then `GAP` bytes apart, 2 or 3. How many have ended, and where the one begins, behind its opening
-/// quote, that is next.
+/// Passes over plain strings of an array, from somewhere inside the first of them. Between two there is only a comma (`GAP` 2), or a
+/// comma and a space (`GAP` 3): so many bytes are their quotes apart. Returns how many have ended, and where the text of the next one
+/// begins, behind its opening quote.
 ///
 /// It is for long lists of participants, whose ends would have to be looked for one after the other. No step waits for where the
 /// strings of the one before it end.
