@@ -20,7 +20,7 @@ struct State<T> {
     due: Option<Instant>,
     /// When it may start once nobody has to wait any more.
     earliest: Instant,
-    /// Whether the wait was ended while a fetch was under way, which will tell how long it would be.
+    /// Whether the wait was ended while a fetch was under way: then the wait that this fetch asks for on landing is skipped.
     is_wait_over: bool,
 }
 
@@ -80,7 +80,7 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
     pub async fn landed(&self, deadline: Instant) -> Option<T> {
         let landed = async {
             loop {
-                // It hears of every end from now on, so also of one between the look and the wait.
+                // Made before looking, so that a fetch that ends between the look and the wait is not missed.
                 let ended = self.ended.notified();
                 if let Some(landed) = self.unless_under_way() {
                     return landed;
@@ -91,7 +91,7 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         tokio::time::timeout_at(deadline, landed).await.ok()
     }
 
-    /// Lets the next fetch start as early as it may. Of one that is under way the wait after it is ended.
+    /// Lets the next fetch start as early as it may. If one is under way, it is the wait after that one that ends.
     pub fn end_wait(&self) {
         let mut state = self.state();
         match state.due {
@@ -112,6 +112,17 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
 }
 
 impl<T> Flight<T> {
+    fn land(&self, Landing { value, due, earliest }: Landing<T>) {
+        let mut state = self.state();
+        let due = if state.is_wait_over { due.min(earliest) } else { due };
+        *state = State {
+            latest: value,
+            due: Some(due),
+            earliest,
+            is_wait_over: false,
+        };
+    }
+
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,15 +139,8 @@ pub struct Departure<T> {
 impl<T> Departure<T> {
     /// Fetches, given the latest value and when the fetch started; then lands.
     pub async fn fly<F: Future<Output = Landing<T>>>(self, fetch: impl FnOnce(T, Instant) -> F) {
-        let Landing { value, due, earliest } = fetch(self.latest, self.start).await;
-        let mut state = self.under_way.flight.state();
-        let is_wait_over = std::mem::take(&mut state.is_wait_over);
-        *state = State {
-            latest: value,
-            due: Some(if is_wait_over { due.min(earliest) } else { due }),
-            earliest,
-            is_wait_over: false,
-        };
+        let landing = fetch(self.latest, self.start).await;
+        self.under_way.flight.land(landing);
     }
 }
 
