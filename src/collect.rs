@@ -23,7 +23,7 @@ use crate::config;
 use crate::fetch::FetchResult;
 use crate::flight::{Departure, Flight, Landing};
 use crate::green_api::failure::Failure;
-use crate::green_api::{Client, answers};
+use crate::green_api::{Client, SPACING, answers};
 use crate::journal::{StatusMessage, TypeMessage};
 use crate::label::LabelValue;
 use crate::snapshot::{self, Fetched};
@@ -423,9 +423,6 @@ fn known<T: Clone + Send + Sync + 'static>(flight: Option<&Arc<OptionalFlight<T>
     flight?.latest().value.map(Box::new)
 }
 
-/// The API takes one request a second per instance and method (api.md 4).
-pub(crate) const SPACING: Duration = Duration::from_secs(1);
-
 /// Settings change seldom and take up to 5 minutes to apply (api.md 2.6).
 const SETTINGS_SPACING: Duration = Duration::from_mins(1);
 
@@ -461,7 +458,12 @@ mod tests {
     }
 
     fn failure(result: FetchResult, retry_after: Option<u64>) -> Failure {
-        Failure::of_status(result, 0, retry_after.map(Duration::from_secs))
+        Failure {
+            result,
+            cause: String::new(),
+            retry_after: retry_after.map(Duration::from_secs),
+            is_transient: false,
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -56,7 +56,7 @@ pub(crate) async fn serve(
     let source = source(file);
     let load = Arc::new(move || Config::load(&source, &environment));
     let books = open_books(flags.storage.path.as_deref())?;
-    let fleet = Fleet::new(config, shard, books, clock.clone()).context("cannot set up TLS")?;
+    let fleet = Fleet::new(config, shard, books, clock.clone())?;
     fleet.forget_abandoned().await;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock)?;
     exporter.run(hangup, stop).await
@@ -87,7 +87,7 @@ fn check_ledgers(directory: &Path) -> Result<(), StoreError> {
 /// Collects once.
 pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
-    let fleet = Fleet::new(config, Shard::ONLY, Both::default(), clock).context("cannot set up TLS")?;
+    let fleet = Fleet::new(config, Shard::ONLY, Both::default(), clock)?;
     let deadline = Instant::now() + ONCE_TIMEOUT;
     let instances = match &flags.target {
         None => fleet.collect(deadline).await,
@@ -110,8 +110,8 @@ pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -
 /// Prints the history of an instance's journal.
 pub(crate) async fn backfill(flags: &Backfill, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
-    let client = Client::new(config.max_response_bytes, 1, clock.clone()).context("cannot set up TLS")?;
-    let fleet = Fleet::new(config, Shard::ONLY, Both::default(), clock.clone()).context("cannot set up TLS")?;
+    let client = Client::new(config.max_response_bytes, 1, clock.clone())?;
+    let fleet = Fleet::new(config, Shard::ONLY, Both::default(), clock.clone())?;
     if fleet.find(&flags.target).is_none() {
         // It may be one of a partner account. If that can't be listed, the log says why.
         fleet.list(Instant::now() + ONCE_TIMEOUT).await;
@@ -174,7 +174,7 @@ pub(crate) async fn demo(
         let config = config.clone();
         move || Ok(config.clone())
     });
-    let fleet = Fleet::new(config, Shard::ONLY, Both::default(), clock.clone()).context("cannot set up TLS")?;
+    let fleet = Fleet::new(config, Shard::ONLY, Both::default(), clock.clone())?;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock.clone())?;
     print(exporter.introduction().as_bytes())?;
     let (running, stopped) = tokio::sync::oneshot::channel::<()>();

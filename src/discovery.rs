@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::account::{Account, AccountError, Credentials, InstanceId, Token};
-use crate::collect::{Api, SPACING};
 use crate::config::{self, TokenSource};
 use crate::flight::{Flight, Landing};
 use crate::green_api::answers::{self, PartnerInstance};
 use crate::green_api::failure::Failure;
+use crate::green_api::{Client, SPACING};
 
 /// The instances of a partner account as it lists them, in order of their ids.
 pub type Listing = Arc<[Listed]>;
@@ -27,7 +27,16 @@ pub struct Listed {
 /// A partner account, and its instances when they were last listed.
 pub struct Discovery {
     partner: config::Partner,
-    flight: Arc<Flight<Option<Listing>>>,
+    flight: Arc<Flight<Latest>>,
+}
+
+/// What came of listing the instances.
+#[derive(Clone, Default)]
+struct Latest {
+    /// They as they were last listed; absent where they never were.
+    listing: Option<Listing>,
+    /// Whether the latest attempt failed.
+    has_failed: bool,
 }
 
 impl Discovery {
@@ -35,7 +44,7 @@ impl Discovery {
     pub fn new(partner: config::Partner) -> Self {
         Self {
             partner,
-            flight: Flight::new(None),
+            flight: Flight::new(Latest::default()),
         }
     }
 
@@ -50,19 +59,19 @@ impl Discovery {
 
     /// The instances, listed anew if that is due. It waits, until `deadline`, only if they were never listed. A listing that fails or is
     /// late leaves the last one in force; `None` if there is none.
-    pub async fn list(&self, api: &Arc<Api>, deadline: Instant) -> Option<Listing> {
-        self.start_if_due(api);
-        match self.flight.latest() {
+    pub async fn list(&self, client: &Client, deadline: Instant) -> Option<Listing> {
+        self.start_if_due(client);
+        match self.known() {
             Some(listing) => Some(listing),
-            None => self.flight.landed(deadline).await.flatten(),
+            None => self.flight.landed(deadline).await?.listing,
         }
     }
 
     /// Begins to list the instances anew if that is due.
-    pub fn start_if_due(&self, api: &Arc<Api>) {
-        let (partner, api) = (self.partner.clone(), api.clone());
+    pub fn start_if_due(&self, client: &Client) {
+        let (partner, client) = (self.partner.clone(), client.clone());
         self.flight
-            .start_if_due(move |previous, start| fetch(partner, api, previous, start));
+            .start_if_due(move |previous, start| fetch(partner, client, previous, start));
     }
 
     /// Lets the instances be listed anew at once.
@@ -72,7 +81,7 @@ impl Discovery {
 
     /// The instances when they were last listed, without asking; `None` where they never were.
     pub fn known(&self) -> Option<Listing> {
-        self.flight.latest()
+        self.flight.latest().listing
     }
 
     /// How the instances of `listing` are collected.
@@ -88,14 +97,9 @@ impl Discovery {
     }
 }
 
-async fn fetch(
-    partner: config::Partner,
-    api: Arc<Api>,
-    previous: Option<Listing>,
-    start: Instant,
-) -> Landing<Option<Listing>> {
+async fn fetch(partner: config::Partner, client: Client, previous: Latest, start: Instant) -> Landing<Latest> {
     let timeout = partner.defaults.timeout;
-    let answer = api.client.call_partner("getInstances", &partner.credentials);
+    let answer = client.call_partner("getInstances", &partner.credentials);
     let answer = tokio::time::timeout(timeout, answer).await;
     let answer = answer.unwrap_or_else(|_| Err(Failure::timeout(timeout)));
     let (value, due) = match answer.and_then(|body| answers::instances(&body)) {
@@ -107,17 +111,29 @@ async fn fetch(
                 );
             }
             let listing = listing(instances);
-            if previous.as_deref() != Some(&*listing) {
+            if previous.has_failed || previous.listing.as_deref() != Some(&*listing) {
                 info!(instances = listing.len(), "listed the partner account's instances");
             }
-            (Some(listing), start + partner.refresh_interval)
+            let latest = Latest {
+                listing: Some(listing),
+                has_failed: false,
+            };
+            (latest, start + partner.refresh_interval)
         }
         Err(failure) => {
-            let hint = "check the `api_url` and the token of `partner`";
-            warn!(%failure, hint, "cannot list the partner account's instances");
+            if previous.has_failed {
+                debug!(%failure, "still cannot list the partner account's instances");
+            } else {
+                let hint = "check the `api_url` and the token of `partner`";
+                warn!(%failure, hint, "cannot list the partner account's instances");
+            }
             // A partner account that has never been listed leaves scrapes empty: try again soon, but not at every scrape.
             let wait = failure.result.wait(failure.retry_after, 1).max(FIRST_RETRY);
-            (previous, Instant::now() + wait.min(partner.refresh_interval))
+            let latest = Latest {
+                has_failed: true,
+                ..previous
+            };
+            (latest, Instant::now() + wait.min(partner.refresh_interval))
         }
     };
     Landing {
@@ -152,7 +168,7 @@ fn listed(instance: &PartnerInstance) -> Result<Listed, AccountError> {
             id,
             name: name.map_or_else(|| id.to_string(), str::to_owned).into(),
         },
-        token: instance.api_token_instance.parse()?,
+        token: instance.token.clone()?,
     })
 }
 

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use crate::label::label_values;
 
 label_values! {
@@ -51,50 +49,6 @@ label_values! {
 }
 
 impl FetchResult {
-    /// The result of an answer whose status code alone tells it; `None` for 200, whose body decides.
-    ///
-    /// `body` is the text of an error answer. It is looked at for the reason of a 400 and must not be kept: it repeats the token (api.md 3).
-    pub fn of_answer(code: u16, body: &[u8]) -> Option<Self> {
-        Some(match code {
-            200 => return None,
-            400 => Self::of_bad_request(body),
-            401 => Self::Unauthorized,
-            403 => Self::Forbidden,
-            404 => Self::NotFound,
-            429 => Self::RateLimited,
-            466 => Self::QuotaExceeded,
-            500..=599 => Self::ServerError,
-            _ => Self::UnexpectedStatus,
-        })
-    }
-
-    /// Tells the reasons of a 400 apart by the text, in every wording on record (api.md 3).
-    fn of_bad_request(body: &[u8]) -> Self {
-        #[derive(Deserialize)]
-        struct ErrorAnswer {
-            message: String,
-        }
-        // The rest of a JSON answer, such as its echo of the path, says nothing of the reason.
-        let message = serde_json::from_slice(body).map_or_else(
-            |_| String::from_utf8_lossy(body).into_owned(),
-            |answer: ErrorAnswer| answer.message,
-        );
-        let message = message.to_ascii_lowercase();
-        let says = |words: &str| message.contains(words);
-        // "starting or not authorized" is not authorized: it says what to look at.
-        if says("not authorized") {
-            Self::NotAuthorized
-        } else if says("starting") {
-            Self::Starting
-        } else if says("expired") {
-            Self::Expired
-        } else if says("deleted") {
-            Self::Deleted
-        } else {
-            Self::BadRequest
-        }
-    }
-
     /// What the result means and what to do about it, in a sentence for people.
     pub fn explanation(self) -> &'static str {
         match self {
@@ -139,47 +93,6 @@ impl FetchResult {
                 retry_after.map_or(doubled.min(LONGEST), |asked| asked.min(LONGEST_ASKED_FOR))
             }
             _ => Duration::ZERO,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_400_is_told_apart_by_its_message_alone_or_by_its_text_where_it_has_none() {
-        let check = |body: &[u8], expected| {
-            let result = FetchResult::of_answer(400, body);
-            assert_eq!(result, Some(expected), "{}", String::from_utf8_lossy(body));
-        };
-        check(
-            br#"{"message":"Instance is deleted","path":"/x"}"#,
-            FetchResult::Deleted,
-        );
-        check(br#"{"message":"x","path":"/deleted"}"#, FetchResult::BadRequest);
-        check(br#"{"error":"instance is deleted"}"#, FetchResult::Deleted);
-        check(b"INSTANCE IS EXPIRED", FetchResult::Expired);
-        check(b"instance is starting", FetchResult::Starting);
-        check(b"instance is starting or not authorized", FetchResult::NotAuthorized);
-        check(b"\xff deleted", FetchResult::Deleted);
-        check(b"", FetchResult::BadRequest);
-    }
-
-    #[test]
-    fn any_other_answer_is_told_by_its_code_whatever_its_text() {
-        let check = |code, expected| assert_eq!(FetchResult::of_answer(code, b"deleted"), expected, "{code}");
-        check(200, None);
-        check(401, Some(FetchResult::Unauthorized));
-        check(403, Some(FetchResult::Forbidden));
-        check(404, Some(FetchResult::NotFound));
-        check(429, Some(FetchResult::RateLimited));
-        check(466, Some(FetchResult::QuotaExceeded));
-        for code in [500, 599] {
-            check(code, Some(FetchResult::ServerError));
-        }
-        for code in [100, 201, 204, 302, 399, 402, 499, 600] {
-            check(code, Some(FetchResult::UnexpectedStatus));
         }
     }
 }

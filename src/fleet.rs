@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::collect::{self, Api, Target};
 use crate::config::{self, Config};
 use crate::discovery::{self, Discovery, Listing};
-use crate::green_api::Client;
+use crate::green_api::{Client, TlsError};
 use crate::shard::Shard;
 use crate::snapshot;
 
@@ -40,9 +40,7 @@ type Targets = BTreeMap<InstanceId, Arc<Target>>;
 impl Fleet {
     /// The fleet of a configuration, as far as `shard` serves it, whose statuses are counted in the books of published and of
     /// incoming statuses. Nothing is fetched yet.
-    ///
-    /// The error is one of the TLS library, such as unreadable CA roots.
-    pub fn new(config: Config, shard: Shard, books: Both, clock: Clock) -> Result<Self, reqwest::Error> {
+    pub fn new(config: Config, shard: Shard, books: Both, clock: Clock) -> Result<Self, TlsError> {
         let present = Present {
             api: api(&config, &books, &clock)?,
             discovery: discovery(&config, None),
@@ -63,8 +61,8 @@ impl Fleet {
     /// that is no longer listed goes together with its counters, unless it may be a partner account's. Scrapes under way end as they
     /// began.
     ///
-    /// The errors are as for [`Fleet::new`]; the present configuration then stays.
-    pub async fn reload(&self, config: Config) -> Result<(), reqwest::Error> {
+    /// On an error the present configuration stays.
+    pub async fn reload(&self, config: Config) -> Result<(), TlsError> {
         let before = self.present();
         let is_same_api = before.config.max_concurrent_requests == config.max_concurrent_requests
             && before.config.max_response_bytes == config.max_response_bytes;
@@ -196,7 +194,7 @@ impl Fleet {
     pub fn start_listing(&self) {
         let present = self.present();
         if let Some(discovery) = &present.discovery {
-            discovery.start_if_due(&present.api);
+            discovery.start_if_due(&present.api.client);
         }
     }
 
@@ -216,7 +214,7 @@ impl Fleet {
         let Some(discovery) = &present.discovery else {
             return present;
         };
-        let Some(listing) = discovery.list(&present.api, deadline).await else {
+        let Some(listing) = discovery.list(&present.api.client, deadline).await else {
             return self.present();
         };
         self.replace(|present| present.adopting(discovery, listing, self.shard))
@@ -308,7 +306,7 @@ const MOST_PENDING: usize = 1000;
 /// What a write to the disk takes at most on most days.
 const LONGEST_SETTLING: Duration = Duration::from_millis(250);
 
-fn api(config: &Config, books: &Both, clock: &Clock) -> Result<Arc<Api>, reqwest::Error> {
+fn api(config: &Config, books: &Both, clock: &Clock) -> Result<Arc<Api>, TlsError> {
     let connections = config.max_concurrent_requests;
     Ok(Arc::new(Api {
         client: Client::new(config.max_response_bytes, connections, clock.clone())?,

@@ -14,8 +14,8 @@ use reqwest::{Response, StatusCode};
 
 use crate::account::{Credentials, InstanceId};
 use crate::clock::Clock;
-use crate::fetch::FetchResult;
 use crate::journal::Record;
+use crate::label::{LabelValue, label_values};
 
 use self::failure::Failure;
 use self::wire::Fold;
@@ -29,20 +29,26 @@ pub struct Client {
     max_response_bytes: u64,
 }
 
-/// A journal's method: both answer in the same shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JournalMethod {
-    /// Statuses that the account published.
-    Outgoing,
-    /// Statuses that its contacts published.
-    Incoming,
+label_values! {
+    /// A journal's method: both answer in the same shape.
+    JournalMethod {
+        /// Statuses that the account published.
+        Outgoing => "getOutgoingStatuses",
+        /// Statuses that its contacts published.
+        Incoming => "getIncomingStatuses",
+    }
 }
+
+/// The client can't be made, since the system's CA roots can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up TLS: {0}")]
+pub struct TlsError(String);
 
 impl Client {
     /// A client that reads answers of up to `max_response_bytes` and makes up to `requests` at once.
     ///
-    /// Proxies are taken from the process' environment. The error is one of the TLS library, such as unreadable CA roots.
-    pub fn new(max_response_bytes: u64, requests: usize, clock: Clock) -> Result<Self, reqwest::Error> {
+    /// Proxies are taken from the process' environment.
+    pub fn new(max_response_bytes: u64, requests: usize, clock: Clock) -> Result<Self, TlsError> {
         let http = || {
             reqwest::Client::builder()
                 // A redirect would carry the token to another host.
@@ -56,7 +62,7 @@ impl Client {
         };
         let http: Result<_, _> = (0..requests.div_ceil(STREAMS).max(1)).map(|_| http()).collect();
         Ok(Self {
-            http: http?,
+            http: http.map_err(|error| TlsError(failure::root_cause(error)))?,
             clock,
             max_response_bytes,
         })
@@ -73,11 +79,7 @@ impl Client {
         minutes: u64,
         mut on_record: impl FnMut(&[u8], Record),
     ) -> Result<u64, Failure> {
-        let method = match method {
-            JournalMethod::Outgoing => "getOutgoingStatuses",
-            JournalMethod::Incoming => "getIncomingStatuses",
-        };
-        let url = credentials.url(id, method, &format!("?minutes={minutes}"));
+        let url = credentials.url(id, method.as_str(), &format!("?minutes={minutes}"));
         let mut body = self.body(self.get(&url, id.into()).await?)?;
         let mut fold = Fold::default();
         while let Some(chunk) = body.chunk().await? {
@@ -136,8 +138,7 @@ impl Client {
         while let Ok(Some(chunk)) = body.chunk().await {
             reason.extend_from_slice(&chunk);
         }
-        let result = FetchResult::of_answer(status.as_u16(), &reason).unwrap_or(FetchResult::UnexpectedStatus);
-        Err(Failure::of_status(result, status.as_u16(), retry_after))
+        Err(Failure::of_answer(status.as_u16(), &reason, retry_after))
     }
 }
 
@@ -173,6 +174,9 @@ fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
 }
+
+/// The API takes one request a second per instance and method (api.md 4).
+pub const SPACING: Duration = Duration::from_secs(1);
 
 /// How long a connection is kept without use: longer than the usual scrape interval of a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);

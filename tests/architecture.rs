@@ -93,8 +93,7 @@ fn only_one_module_knows_each_outside_crate() {
             );
         }
     };
-    // The fleet hands on reqwest's error from building the client.
-    check("reqwest", &["green_api", "fleet"]);
+    check("reqwest", &["green_api"]);
     check("serde_saphyr", &["config"]);
     check("prometheus_client", &["exposition"]);
     check("redb", &["store"]);

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::reading::{Reading, read};
-use super::{Asked, Attempt, SPACING, Target};
+use super::{Asked, Attempt, Target};
 use crate::collector::Run;
 use crate::flight::Landing;
-use crate::green_api::JournalMethod;
+use crate::green_api::{JournalMethod, SPACING};
 use crate::journal::TypeMessage;
+use crate::label::LabelValue;
 
 type ByType = BTreeMap<TypeMessage, u64>;
 
@@ -31,7 +32,13 @@ pub(super) async fn fetch(
         books.submit(target.id(), reading.journal, now);
         found
     });
-    previous.ran(&target, "getIncomingStatuses", outcome, Asked { start, last }, SPACING)
+    previous.ran(
+        &target,
+        JournalMethod::Incoming.as_str(),
+        outcome,
+        Asked { start, last },
+        SPACING,
+    )
 }
 
 fn count(reading: &Reading, previous: Option<&Run<ByType>>) -> ByType {

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::reading::{Reading, read};
-use super::{Asked, Attempt, SPACING, Target};
+use super::{Asked, Attempt, Target};
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
-use crate::green_api::JournalMethod;
 use crate::green_api::failure::Failure;
+use crate::green_api::{JournalMethod, SPACING};
 use crate::journal::Tally;
 use crate::label::LabelValue;
 use crate::snapshot::{Fetch, Fetched};
@@ -58,7 +58,7 @@ pub(super) async fn fetch(
     let mut outcome = answer(&target).await;
     drop(permit);
     if let Err(failure) = &outcome
-        && failure.is_passing
+        && failure.is_transient
         && (asked.last + SPACING).max(Instant::now()) < deadline
     {
         debug!(instance = %target.account().name, %failure, "asking for the journal once more");

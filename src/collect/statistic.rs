@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Asked, Attempt, SPACING, Target, call, log_collector};
+use super::{Asked, Attempt, Target, call, log_collector};
 use crate::collector::Run;
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
-use crate::green_api::answers;
+use crate::green_api::{SPACING, answers};
 use crate::journal::StatusMessage;
 
 type ByState = BTreeMap<StatusMessage, u64>;

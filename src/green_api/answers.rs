@@ -7,7 +7,7 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::account::InstanceId;
+use crate::account::{AccountError, InstanceId, Token};
 use crate::collector::{ContactType, Contacts, Setting, StateInstance};
 use crate::green_api::failure::Failure;
 use crate::journal::StatusMessage;
@@ -138,11 +138,10 @@ pub fn instances(body: &[u8]) -> Result<(Vec<PartnerInstance>, u64), Failure> {
         code: u16,
     }
     if let Ok(refusal) = serde_json::from_slice::<Refusal>(body) {
-        let result = crate::fetch::FetchResult::of_answer(refusal.code, b"");
-        return Err(result.map_or_else(
-            || Failure::invalid_json("an object in place of an array".to_owned()),
-            |result| Failure::of_status(result, refusal.code, None),
-        ));
+        return Err(match refusal.code {
+            200 => Failure::invalid_json("an object in place of an array".to_owned()),
+            code => Failure::of_answer(code, b"", None),
+        });
     }
     let (mut listed, mut malformed) = (Vec::new(), 0);
     read_each(body, |element| match element {
@@ -166,11 +165,16 @@ pub struct PartnerInstance {
     /// Its name; may be empty and need not be unique.
     #[serde(default)]
     pub name: Option<String>,
-    /// Its secret.
-    pub api_token_instance: String,
+    /// Its secret, or why it can't be one.
+    #[serde(rename = "apiTokenInstance", deserialize_with = "token")]
+    pub token: Result<Token, AccountError>,
     /// Deleted instances stay listed for 3 months.
     #[serde(default)]
     deleted: bool,
+}
+
+fn token<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Result<Token, AccountError>, D::Error> {
+    String::deserialize(deserializer).map(|text| text.parse())
 }
 
 fn number_or_text<'a, D: Deserializer<'a>>(deserializer: D) -> Result<InstanceId, D::Error> {

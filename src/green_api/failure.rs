@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::fetch::FetchResult;
 use crate::green_api::wire::InvalidJson;
 use crate::label::LabelValue;
@@ -19,15 +21,27 @@ pub struct Failure {
     /// How long the answer asked to wait.
     pub retry_after: Option<Duration>,
     /// Whether asking once more may help: the gateway was at fault, or a kept-alive connection broke.
-    pub is_passing: bool,
+    pub is_transient: bool,
 }
 
 impl Failure {
-    /// An answer whose status code is not 200. Its body stays out: it repeats the token (api.md 3).
-    pub fn of_status(result: FetchResult, code: u16, retry_after: Option<Duration>) -> Self {
+    /// An answer whose status code is not 200, with its text, and how long it asked to wait.
+    ///
+    /// The text is looked at for the reason of a 400 and not kept: it repeats the token (api.md 3).
+    pub fn of_answer(code: u16, text: &[u8], retry_after: Option<Duration>) -> Self {
+        let result = match code {
+            400 => reason_of_bad_request(text),
+            401 => FetchResult::Unauthorized,
+            403 => FetchResult::Forbidden,
+            404 => FetchResult::NotFound,
+            429 => FetchResult::RateLimited,
+            466 => FetchResult::QuotaExceeded,
+            500..=599 => FetchResult::ServerError,
+            _ => FetchResult::UnexpectedStatus,
+        };
         Self {
             retry_after,
-            is_passing: matches!(code, 502..=504),
+            is_transient: matches!(code, 502..=504),
             ..Self::new(result, format!("the API answered {code}"))
         }
     }
@@ -48,7 +62,7 @@ impl Failure {
         // An answer that is no HTTP is no connection that broke.
         let is_malformed = causes(&error).any(|cause| cause.downcast_ref().is_some_and(hyper::Error::is_parse));
         Self {
-            is_passing: result == FetchResult::Interrupted && !is_malformed,
+            is_transient: result == FetchResult::Interrupted && !is_malformed,
             ..Self::new(result, root_cause(error))
         }
     }
@@ -83,7 +97,7 @@ impl Failure {
             result,
             cause,
             retry_after: None,
-            is_passing: false,
+            is_transient: false,
         }
     }
 }
@@ -91,6 +105,33 @@ impl Failure {
 impl From<InvalidJson> for Failure {
     fn from(error: InvalidJson) -> Self {
         Self::invalid_json(error.to_string())
+    }
+}
+
+/// Tells the reasons of a 400 apart by the text, in every wording on record (api.md 3).
+fn reason_of_bad_request(text: &[u8]) -> FetchResult {
+    #[derive(Deserialize)]
+    struct ErrorAnswer {
+        message: String,
+    }
+    // The rest of a JSON answer, such as its echo of the path, says nothing of the reason.
+    let message = serde_json::from_slice(text).map_or_else(
+        |_| String::from_utf8_lossy(text).into_owned(),
+        |answer: ErrorAnswer| answer.message,
+    );
+    let message = message.to_ascii_lowercase();
+    let says = |words: &str| message.contains(words);
+    // "starting or not authorized" is not authorized: it says what to look at.
+    if says("not authorized") {
+        FetchResult::NotAuthorized
+    } else if says("starting") {
+        FetchResult::Starting
+    } else if says("expired") {
+        FetchResult::Expired
+    } else if says("deleted") {
+        FetchResult::Deleted
+    } else {
+        FetchResult::BadRequest
     }
 }
 
@@ -104,7 +145,7 @@ fn is_broken_connection(cause: &(dyn Error + 'static)) -> bool {
 }
 
 /// The innermost cause. The outer ones only say that a request failed; reqwest's own would name the URL.
-fn root_cause(error: reqwest::Error) -> String {
+pub(super) fn root_cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     let root: &dyn Error = causes(&error).last().unwrap_or(&error);
     root.to_string()
@@ -118,4 +159,47 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
         wrapped.map_or_else(|| error.source(), |wrapped| Some(wrapped))
     }
     std::iter::successors(error.source(), |error| next(*error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_400_is_told_apart_by_its_message_alone_or_by_its_text_where_it_has_none() {
+        let check = |body: &[u8], expected| {
+            let failure = Failure::of_answer(400, body, None);
+            assert_eq!(failure.result, expected, "{}", String::from_utf8_lossy(body));
+        };
+        check(
+            br#"{"message":"Instance is deleted","path":"/x"}"#,
+            FetchResult::Deleted,
+        );
+        check(br#"{"message":"x","path":"/deleted"}"#, FetchResult::BadRequest);
+        check(br#"{"error":"instance is deleted"}"#, FetchResult::Deleted);
+        check(b"INSTANCE IS EXPIRED", FetchResult::Expired);
+        check(b"instance is starting", FetchResult::Starting);
+        check(b"instance is starting or not authorized", FetchResult::NotAuthorized);
+        check(b"\xff deleted", FetchResult::Deleted);
+        check(b"", FetchResult::BadRequest);
+    }
+
+    #[test]
+    fn any_other_answer_is_told_by_its_code_whatever_its_text() {
+        let check = |code, expected| {
+            let failure = Failure::of_answer(code, b"deleted", None);
+            assert_eq!(failure.result, expected, "{code}");
+        };
+        check(401, FetchResult::Unauthorized);
+        check(403, FetchResult::Forbidden);
+        check(404, FetchResult::NotFound);
+        check(429, FetchResult::RateLimited);
+        check(466, FetchResult::QuotaExceeded);
+        for code in [500, 599] {
+            check(code, FetchResult::ServerError);
+        }
+        for code in [100, 201, 204, 302, 399, 402, 499, 600] {
+            check(code, FetchResult::UnexpectedStatus);
+        }
+    }
 }
