@@ -89,19 +89,28 @@ label_values! {
 /// How many contacts there are of each type, with (`true`) and without a name in the phone's address book.
 pub type Contacts = BTreeMap<(ContactType, bool), u64>;
 
+/// Which settings are on. One that the API doesn't tell of is absent.
+pub type Settings = BTreeMap<Setting, bool>;
+
+/// How many recipients of statuses there are, by how far their copy has got.
+pub type Recipients = BTreeMap<StatusMessage, u64>;
+
+/// How many statuses there are of each type.
+pub type ByType = BTreeMap<TypeMessage, u64>;
+
 /// What the optional collectors of an instance last came to; a collector that is off, or hasn't run yet, is absent.
 ///
 /// Most instances have none of them, and then this takes little room.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Collected {
     /// Statuses of contacts in the window, by type.
-    pub incoming: Option<Box<Run<BTreeMap<TypeMessage, u64>>>>,
+    pub incoming: Option<Box<Run<ByType>>>,
     /// The state of the instance.
     pub state: Option<Box<Run<StateInstance>>>,
     /// The settings that the API reported.
-    pub settings: Option<Box<Run<BTreeMap<Setting, bool>>>>,
+    pub settings: Option<Box<Run<Settings>>>,
     /// Recipients of the statuses in the window, by how far their copy has got.
-    pub statistic: Option<Box<Run<BTreeMap<StatusMessage, u64>>>>,
+    pub statistic: Option<Box<Run<Recipients>>>,
     /// Contacts, by what they are and whether they have a name in the phone's address book.
     pub contacts: Option<Box<Run<Contacts>>>,
     /// Messages that wait to be sent.

@@ -1,45 +1,86 @@
-//! Optional collectors that make one small request: state, settings, contacts, queue.
+//! Methods of the API that answer a question in one small answer, and the collectors that make a single such request.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Asked, Attempt, Target};
-use crate::collector::Run;
+use super::Target;
+use super::attempt::{Asked, Attempt};
+use super::optional::LatestRun;
+use crate::collector::{Contacts, Recipients, Settings, StateInstance};
 use crate::flight::Landing;
 use crate::green_api::failure::Failure;
+use crate::green_api::{SPACING, answers};
 
-/// Calls `method`, whose requests must be `spacing` apart, and reads its answer.
-pub(super) async fn fetch<T>(
-    target: Arc<Target>,
-    previous: Attempt<Option<Run<T>>>,
-    start: Instant,
-    method: &'static str,
+/// A method whose answer is a `T`.
+pub(super) struct Call<T> {
+    pub(super) method: &'static str,
+    /// How far apart requests are.
     spacing: Duration,
     read: fn(&[u8]) -> Result<T, Failure>,
-) -> Landing<Attempt<Option<Run<T>>>> {
-    previous.spaced().await;
-    let (last, outcome) = call(&target, method, "", read).await;
-    previous.ran(&target, method, outcome, Asked { start, last }, spacing)
 }
 
-/// Makes one request, and tells when it was made.
-pub(super) async fn call<T>(
-    target: &Target,
-    method: &'static str,
-    query: &str,
-    read: fn(&[u8]) -> Result<T, Failure>,
-) -> (Instant, Result<T, Failure>) {
-    let _permit = target.api.permit().await;
-    let asked = Instant::now();
-    let outcome = async {
+pub(super) static STATE: Call<StateInstance> = Call {
+    method: "getStateInstance",
+    spacing: SPACING,
+    read: answers::state,
+};
+
+/// Settings change seldom and take up to 5 minutes to apply (api.md 2.6).
+pub(super) static SETTINGS: Call<Settings> = Call {
+    method: "getSettings",
+    spacing: Duration::from_mins(1),
+    read: answers::settings,
+};
+
+/// The Developer plan allows 1,000 requests a month: one in 44 minutes (api.md 4).
+pub(super) static CONTACTS: Call<Contacts> = Call {
+    method: "getContacts",
+    spacing: Duration::from_hours(1),
+    read: answers::contacts,
+};
+
+pub(super) static QUEUE: Call<u64> = Call {
+    method: "getMessagesCount",
+    spacing: SPACING,
+    read: answers::queue,
+};
+
+pub(super) static STATISTIC: Call<Recipients> = Call {
+    method: "getStatusStatistic",
+    spacing: SPACING,
+    read: answers::statistic,
+};
+
+impl<T> Call<T> {
+    /// Runs a collector that makes this call alone.
+    pub(super) async fn run(
+        &self,
+        target: Arc<Target>,
+        previous: Attempt<LatestRun<T>>,
+        start: Instant,
+    ) -> Landing<Attempt<LatestRun<T>>> {
+        previous.spaced().await;
+        let (last, outcome) = self.make(&target, "").await;
+        previous.ran(&target, self.method, outcome, Asked { start, last }, self.spacing)
+    }
+
+    /// Makes one request, and tells when it was made.
+    pub(super) async fn make(&self, target: &Target, query: &str) -> (Instant, Result<T, Failure>) {
+        let _permit = target.api.permit().await;
+        let asked = Instant::now();
+        (asked, self.answer(target, query).await)
+    }
+
+    async fn answer(&self, target: &Target, query: &str) -> Result<T, Failure> {
         let config = &target.config;
         let timeout = config.settings.timeout;
-        let answer = target.api.client.call(method, query, target.id(), &config.credentials);
+        let answer = target
+            .api
+            .client
+            .call(self.method, query, target.id(), &config.credentials);
         let body = tokio::time::timeout(timeout, answer).await;
-        read(&body.map_err(|_| Failure::timeout(timeout))??)
-    };
-    let outcome = outcome.await;
-    (asked, outcome)
+        (self.read)(&body.map_err(|_| Failure::timeout(timeout))??)
+    }
 }

@@ -1,26 +1,24 @@
 //! The journal of statuses that contacts published: how many there are of each type.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::Target;
+use super::attempt::{Asked, Attempt};
+use super::optional::LatestRun;
 use super::reading::{Reading, read};
-use super::{Asked, Attempt, Target};
-use crate::collector::Run;
+use crate::collector::{ByType, Run};
 use crate::flight::Landing;
 use crate::green_api::{JournalMethod, SPACING};
-use crate::journal::TypeMessage;
 use crate::label::LabelValue;
 
-type ByType = BTreeMap<TypeMessage, u64>;
-
 /// Reads the journal and counts its distinct statuses. A type once seen stays, at 0.
-pub(super) async fn fetch(
+pub(super) async fn run(
     target: Arc<Target>,
-    previous: Attempt<Option<Run<ByType>>>,
+    previous: Attempt<LatestRun<ByType>>,
     start: Instant,
-) -> Landing<Attempt<Option<Run<ByType>>>> {
+) -> Landing<Attempt<LatestRun<ByType>>> {
     previous.spaced().await;
     let permit = target.api.permit().await;
     let last = Instant::now();

@@ -6,8 +6,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::Target;
+use super::attempt::{Asked, Attempt};
 use super::reading::{Reading, read};
-use super::{Asked, Attempt, Target};
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
 use crate::green_api::failure::Failure;
@@ -101,7 +102,7 @@ pub(super) async fn fetch(
 
 /// Makes one request.
 async fn answer(target: &Target) -> Result<Answer, Failure> {
-    let mut ids = target.statistic.as_ref().map(|_| Vec::new());
+    let mut ids = target.statistic.is_on().then(Vec::new);
     let reading = read(target, JournalMethod::Outgoing, &target.api.books.outgoing, |id| {
         if let Some(ids) = &mut ids {
             ids.push(String::from_utf8_lossy(id).into());

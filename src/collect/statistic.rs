@@ -7,19 +7,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Asked, Attempt, Target, call, log_collector};
-use crate::collector::Run;
+use super::attempt::{Asked, Attempt};
+use super::call::STATISTIC;
+use super::{Target, optional};
+use crate::collector::{Recipients, Run};
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
-use crate::green_api::{SPACING, answers};
-use crate::journal::StatusMessage;
-
-type ByState = BTreeMap<StatusMessage, u64>;
+use crate::green_api::SPACING;
 
 /// What is known of the recipients of each status.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Statistic {
-    recipients: Arc<BTreeMap<Box<str>, ByState>>,
+    recipients: Arc<BTreeMap<Box<str>, Recipients>>,
     /// The status that was asked for last; the next turn begins behind it.
     last_asked: Option<Box<str>>,
     /// How long the latest turn took and whether it succeeded; `None` before the first.
@@ -28,9 +27,9 @@ pub(super) struct Statistic {
 
 impl Statistic {
     /// The recipients of all statuses together, as far as they have been asked for.
-    pub(super) fn run(self) -> Option<Run<ByState>> {
+    pub(super) fn run(self) -> Option<Run<Recipients>> {
         let (duration, succeeded) = self.latest?;
-        let mut total = ByState::new();
+        let mut total = Recipients::new();
         for (state, count) in self.recipients.values().flatten() {
             *total.entry(*state).or_default() += count;
         }
@@ -42,7 +41,7 @@ impl Statistic {
 }
 
 /// Asks for the recipients of the next statuses among `ids`, which are in order, as far as the budget of a turn goes.
-pub(super) async fn fetch(
+pub(super) async fn run(
     target: Arc<Target>,
     previous: Attempt<Statistic>,
     start: Instant,
@@ -61,7 +60,7 @@ pub(super) async fn fetch(
             tokio::time::sleep_until(asked.last + SPACING).await;
         }
         let query = form_urlencoded(id);
-        let (request, outcome) = call::call(&target, "getStatusStatistic", &query, answers::statistic).await;
+        let (request, outcome) = STATISTIC.make(&target, &query).await;
         asked.last = request;
         last_asked = Some(id.clone());
         match outcome {
@@ -75,7 +74,7 @@ pub(super) async fn fetch(
         }
     }
     let has_failed_before = previous.value.latest.is_some_and(|(_, succeeded)| !succeeded);
-    log_collector(&target, "getStatusStatistic", has_failed_before, failed.as_ref());
+    optional::log(&target, STATISTIC.method, has_failed_before, failed.as_ref());
     let value = Statistic {
         recipients: Arc::new(recipients),
         last_asked,

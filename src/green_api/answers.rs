@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::account::{AccountError, InstanceId, Token};
-use crate::collector::{ContactType, Contacts, Setting, StateInstance};
+use crate::collector::{ContactType, Contacts, Recipients, Setting, Settings, StateInstance};
 use crate::green_api::failure::Failure;
 use crate::journal::StatusMessage;
 
@@ -24,7 +24,7 @@ pub fn state(body: &[u8]) -> Result<StateInstance, Failure> {
 }
 
 /// Reads `getSettings` (api.md 2.6). A setting that the answer lacks is absent.
-pub fn settings(body: &[u8]) -> Result<BTreeMap<Setting, bool>, Failure> {
+pub fn settings(body: &[u8]) -> Result<Settings, Failure> {
     #[derive(Deserialize)]
     struct Answer {
         #[serde(rename = "outgoingWebhook")]
@@ -100,7 +100,7 @@ pub fn contacts(body: &[u8]) -> Result<Contacts, Failure> {
 }
 
 /// Reads `getStatusStatistic` (api.md 2.2): how many recipients of a status there are in each state.
-pub fn statistic(body: &[u8]) -> Result<BTreeMap<StatusMessage, u64>, Failure> {
+pub fn statistic(body: &[u8]) -> Result<Recipients, Failure> {
     #[derive(Default, Deserialize)]
     struct Recipient<'a> {
         #[serde(borrow)]
