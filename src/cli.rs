@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{DurationError, PrometheusDuration};
+use crate::pages::PageName;
 use crate::telemetry::LogFormat;
 
 /// Prometheus exporter for GREEN-API's WhatsApp statuses.
@@ -351,7 +352,7 @@ fn parse_telemetry_path(text: &str) -> Result<String, &'static str> {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
-    let is_taken = matches!(text, "/" | "/probe" | "/config" | "/sd") || text.starts_with("/-/");
+    let is_taken = PageName::at(text).is_some() || text.starts_with("/-/");
     match (is_plain, is_taken) {
         (true, false) => Ok(text.to_owned()),
         (true, true) => Err("this path is another page's"),

@@ -16,13 +16,58 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::config;
 use crate::exposition;
 use crate::fleet::Fleet;
+use crate::label::{LabelValue, label_values};
 use crate::process;
 use crate::reload::Reloader;
 use crate::snapshot::{Build, Exporter, HttpRequests, Instance, Snapshot};
 use crate::telemetry::capture::Captures;
 use crate::web::{self, Body, text};
+
+label_values! {
+    /// A page by its path, which is its name in `greenapi_exporter_http_requests_total`: a closed set.
+    PageName {
+        /// All instances and the exporter; always of this name, wherever `--web.telemetry-path` has it served.
+        Metrics => "/metrics",
+        /// One instance.
+        Probe => "/probe",
+        /// The instances, for Prometheus' service discovery.
+        ServiceDiscovery => "/sd",
+        /// The effective configuration.
+        Config => "/config",
+        /// Whether the process lives.
+        Healthy => "/-/healthy",
+        /// Whether scrapes show all that is configured.
+        Ready => "/-/ready",
+        /// Loads the configuration anew: the only page that changes anything.
+        Reload => "/-/reload",
+        /// The page for people.
+        Landing => "/",
+        /// No page.
+        Other => "other",
+    }
+}
+
+impl PageName {
+    /// The page that is always at `path`.
+    pub fn at(path: &str) -> Option<Self> {
+        let is_at = |name: &Self| !matches!(name, Self::Metrics | Self::Other) && name.as_str() == path;
+        Self::ALL.iter().copied().find(is_at)
+    }
+
+    /// The methods that it answers, and their names.
+    fn methods(self) -> (&'static [Method], &'static str) {
+        match self {
+            Self::Reload => (&[Method::POST, Method::PUT], "POST, PUT"),
+            _ => (&[Method::GET, Method::HEAD], "GET, HEAD"),
+        }
+    }
+}
+
+/// What is wrong with a request.
+type Complaint = &'static str;
 
 /// The exporter as it is seen over HTTP.
 pub struct Pages {
@@ -66,74 +111,59 @@ impl Pages {
 
     /// Answers a request.
     pub async fn answer<B>(self: Arc<Self>, request: Request<B>) -> Response<Body> {
-        let (handler, mut answer) = self.route(&request).await;
+        let path = request.uri().path();
+        let page = if path == self.options.telemetry_path {
+            PageName::Metrics
+        } else {
+            PageName::at(path).unwrap_or(PageName::Other)
+        };
+        let answer = self.answer_page(page, &request).await;
+        let mut answer = answer.unwrap_or_else(|complaint| text(StatusCode::BAD_REQUEST, complaint));
         let headers = answer.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let mut counts = self.http_requests.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((handler, answer.status().as_u16())).or_default() += 1;
+        *counts.entry((page.as_str(), answer.status().as_u16())).or_default() += 1;
         answer
     }
 
-    /// The answer, and the page's name in `greenapi_exporter_http_requests_total`: of a closed set.
-    async fn route<B>(&self, request: &Request<B>) -> (&'static str, Response<Body>) {
-        let path = request.uri().path();
-        let handler = match path {
-            _ if path == self.options.telemetry_path => METRICS,
-            "/probe" => "/probe",
-            "/sd" => "/sd",
-            "/config" => "/config",
-            "/-/healthy" => "/-/healthy",
-            "/-/ready" => "/-/ready",
-            "/-/reload" => RELOAD,
-            "/" => "/",
-            _ => return ("other", text(StatusCode::NOT_FOUND, "no such page\n")),
-        };
-        let (allowed, names): (&[Method], _) = match handler {
-            RELOAD => (&[Method::POST, Method::PUT], "POST, PUT"),
-            _ => (&[Method::GET, Method::HEAD], "GET, HEAD"),
-        };
-        if !allowed.contains(request.method()) {
-            let mut answer = text(
-                StatusCode::METHOD_NOT_ALLOWED,
-                format!("here, only {names} are answered\n"),
-            );
+    async fn answer_page<B>(&self, page: PageName, request: &Request<B>) -> Result<Response<Body>, Complaint> {
+        let (allowed, names) = page.methods();
+        if page != PageName::Other && !allowed.contains(request.method()) {
+            let complaint = format!("here, only {names} are answered\n");
+            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, complaint);
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static(names));
-            return (handler, answer);
+            return Ok(answer);
         }
-        let answer = match handler {
-            METRICS => self.scrape(|permit| self.metrics(request.headers(), permit)).await,
-            "/probe" => self.scrape(|permit| self.probe(request, permit)).await,
-            "/sd" => self.service_discovery(request.headers()).await,
-            "/config" => text(StatusCode::OK, self.fleet.effective_config()),
-            "/-/healthy" => text(StatusCode::OK, "healthy\n"),
-            "/-/ready" => self.ready(),
-            RELOAD => self.reload().await,
-            _ => self.landing(),
-        };
-        (handler, answer)
+        Ok(match page {
+            PageName::Metrics => self.scrape(|permit| self.metrics(request.headers(), permit)).await?,
+            PageName::Probe => self.scrape(|permit| self.probe(request, permit)).await?,
+            PageName::ServiceDiscovery => self.service_discovery(request.headers()).await?,
+            PageName::Config => text(StatusCode::OK, self.fleet.effective_config()),
+            PageName::Healthy => text(StatusCode::OK, "healthy\n"),
+            PageName::Ready => self.ready(),
+            PageName::Reload => self.reload().await,
+            PageName::Landing => self.landing(),
+            PageName::Other => text(StatusCode::NOT_FOUND, "no such page\n"),
+        })
     }
 
     /// Answers a scrape, unless too many are under way. A page of several blocks counts until it is sent, for it takes memory until then.
-    async fn scrape<F: Future<Output = Response<Body>>>(
+    async fn scrape<F: Future<Output = Result<Response<Body>, Complaint>>>(
         &self,
         answer: impl FnOnce(OwnedSemaphorePermit) -> F,
-    ) -> Response<Body> {
+    ) -> Result<Response<Body>, Complaint> {
         match self.scrapes.clone().try_acquire_owned() {
             Ok(permit) => answer(permit).await,
-            Err(_) => text(
+            Err(_) => Ok(text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many scrapes are under way; --web.max-requests allows more\n",
-            ),
+            )),
         }
     }
 
-    async fn metrics(&self, headers: &HeaderMap, permit: OwnedSemaphorePermit) -> Response<Body> {
-        let deadline = match self.deadline(headers) {
-            Ok(deadline) => deadline,
-            Err(answer) => return *answer,
-        };
-        let instances = self.fleet.collect(deadline).await;
+    async fn metrics(&self, headers: &HeaderMap, permit: OwnedSemaphorePermit) -> Result<Response<Body>, Complaint> {
+        let instances = self.fleet.collect(self.deadline(headers)?).await;
         let reload = self.reloader.outcome();
         let (ledger_entries, ledger_errors) = self.fleet.ledgers();
         let exporter = Exporter {
@@ -147,39 +177,37 @@ impl Pages {
             http_requests: self.http_requests(),
             process: process::read(),
         };
-        self.render(headers, instances, Some(exporter), permit)
+        Ok(self.render(headers, instances, Some(exporter), permit))
     }
 
-    async fn probe<B>(&self, request: &Request<B>, permit: OwnedSemaphorePermit) -> Response<Body> {
-        let Some(query) = Probe::parse(request.uri().query().unwrap_or_default()) else {
-            let complaint = "one parameter `target` is needed: the id or the name of an instance\n\
-                hint: with `debug=true` the log of the probe is shown\n";
-            return text(StatusCode::BAD_REQUEST, complaint);
-        };
-        let deadline = match self.deadline(request.headers()) {
-            Ok(deadline) => deadline,
-            Err(answer) => return *answer,
-        };
-        let config = self.fleet.find(&query.target);
-        let captured = config.as_ref().filter(|_| query.debug);
-        let capture = captured.map(|config| self.captures.open(&config.account.name));
-        let Some(instance) = self.fleet.collect_one(&query.target, deadline).await else {
-            let complaint = "no instance has this id or name\nhint: `/sd` lists the instances\n";
-            return text(StatusCode::BAD_REQUEST, complaint);
-        };
+    async fn probe<B>(&self, request: &Request<B>, permit: OwnedSemaphorePermit) -> Result<Response<Body>, Complaint> {
+        let query = Probe::parse(request.uri().query().unwrap_or_default()).ok_or(
+            "one parameter `target` is needed: the id or the name of an instance\n\
+                    hint: with `debug=true` the log of the probe is shown\n",
+        )?;
+        let deadline = self.deadline(request.headers())?;
+        let unknown = "no instance has this id or name\nhint: `/sd` lists the instances\n";
         if !query.debug {
-            return self.render(request.headers(), vec![instance], None, permit);
+            let instance = self.fleet.collect_one(&query.target, deadline).await.ok_or(unknown)?;
+            return Ok(self.render(request.headers(), vec![instance], None, permit));
         }
-        let log = capture.map(|capture| capture.text()).unwrap_or_default();
-        let config = config
-            .map(|instance| self.fleet.effective_config_of(instance))
-            .unwrap_or_default();
-        let metrics = self.page(None, None, vec![instance], None);
-        let metrics: Vec<u8> = metrics
-            .into_iter()
-            .flat_map(|page| page.body.flatten().flatten())
-            .collect();
-        let metrics = String::from_utf8_lossy(&metrics);
+        // It may be one of a partner account, which is only known once that is listed.
+        self.fleet.list(deadline).await;
+        let config = self.fleet.find(&query.target).ok_or(unknown)?;
+        let capture = self.captures.open(&config.account.name);
+        let instance = self.fleet.collect_one(&query.target, deadline).await.ok_or(unknown)?;
+        Ok(self.render_debug(&capture.text(), instance, config))
+    }
+
+    /// A probe for people: its log, what it would have answered, and the configuration of the instance.
+    fn render_debug(&self, log: &str, instance: Instance, config: Arc<config::Instance>) -> Response<Body> {
+        let page = self.page(None, None, vec![instance], None);
+        let blocks: io::Result<Vec<_>> = page.and_then(|page| page.body.collect());
+        let metrics = match &blocks {
+            Ok(blocks) => String::from_utf8_lossy(&blocks.concat()).into_owned(),
+            Err(error) => return cannot_render(error),
+        };
+        let config = self.fleet.effective_config_of(config);
         let page = format!(
             "Logs of the probe:\n{log}\n\nMetrics that would have been returned:\n{metrics}\n\nConfiguration:\n{config}"
         );
@@ -189,14 +217,10 @@ impl Pages {
     /// The instances for Prometheus' HTTP service discovery. Where they are probed is up to its relabelling.
     ///
     /// While not all are known, it is refused: Prometheus then goes on with those that it was told of before.
-    async fn service_discovery(&self, headers: &HeaderMap) -> Response<Body> {
-        let deadline = match self.deadline(headers) {
-            Ok(deadline) => deadline,
-            Err(answer) => return *answer,
-        };
-        self.fleet.list(deadline).await;
+    async fn service_discovery(&self, headers: &HeaderMap) -> Result<Response<Body>, Complaint> {
+        self.fleet.list(self.deadline(headers)?).await;
         if let Some(reason) = self.fleet.unready() {
-            return text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"));
+            return Ok(text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")));
         }
         let group = |instance: Instance| {
             let id = instance.account.id.to_string();
@@ -206,11 +230,8 @@ impl Pages {
             })
         };
         let groups: Vec<_> = self.fleet.known().into_iter().map(group).collect();
-        typed(
-            StatusCode::OK,
-            "application/json",
-            serde_json::Value::from(groups).to_string(),
-        )
+        let groups = serde_json::Value::from(groups).to_string();
+        Ok(typed(StatusCode::OK, "application/json", groups))
     }
 
     async fn reload(&self) -> Response<Body> {
@@ -248,16 +269,15 @@ impl Pages {
     }
 
     /// When the scrape must be answered: the offset before the scraper's time-out, or at the time-out itself if the offset leaves no time.
-    fn deadline(&self, headers: &HeaderMap) -> Result<Instant, Box<Response<Body>>> {
+    fn deadline(&self, headers: &HeaderMap) -> Result<Instant, Complaint> {
         let Some(timeout) = headers.get("x-prometheus-scrape-timeout-seconds") else {
             return Ok(Instant::now() + DEFAULT_SCRAPE_TIMEOUT);
         };
         let seconds = timeout.to_str().ok().and_then(|text| text.trim().parse().ok());
         let timeout = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let Some(timeout) = timeout.filter(|timeout| !timeout.is_zero()) else {
-            let complaint = "the header X-Prometheus-Scrape-Timeout-Seconds is not a positive number of seconds\n";
-            return Err(Box::new(text(StatusCode::BAD_REQUEST, complaint)));
-        };
+        let timeout = timeout
+            .filter(|timeout| !timeout.is_zero())
+            .ok_or("the header X-Prometheus-Scrape-Timeout-Seconds is not a positive number of seconds\n")?;
         let patience = timeout
             .checked_sub(self.options.timeout_offset)
             .filter(|rest| !rest.is_zero());
@@ -275,12 +295,7 @@ impl Pages {
         let page = self.page(header(ACCEPT), header(ACCEPT_ENCODING), instances, exporter);
         let mut answer = match page.and_then(|page| answer(page, permit)) {
             Ok(answer) => answer,
-            Err(error) => {
-                return text(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    format!("cannot render the page: {error}\n"),
-                );
-            }
+            Err(error) => return cannot_render(&error),
         };
         answer
             .headers_mut()
@@ -337,6 +352,7 @@ fn answer(page: exposition::Rendered, permit: OwnedSemaphorePermit) -> io::Resul
         None => web::full(first),
         Some(second) => {
             let blocks = [first, second].map(Ok).into_iter().chain(blocks);
+            // The permit is dropped with what makes the blocks.
             web::streamed(blocks.inspect(move |_| _ = &permit))
         }
     };
@@ -346,6 +362,11 @@ fn answer(page: exposition::Rendered, permit: OwnedSemaphorePermit) -> io::Resul
         answer.headers_mut().insert(CONTENT_ENCODING, encoding);
     }
     Ok(answer)
+}
+
+fn cannot_render(error: &io::Error) -> Response<Body> {
+    let complaint = format!("cannot render the page: {error}\n");
+    text(StatusCode::INTERNAL_SERVER_ERROR, complaint)
 }
 
 fn typed(status: StatusCode, content_type: &'static str, body: impl Into<bytes::Bytes>) -> Response<Body> {
@@ -358,12 +379,6 @@ pub const BUILD: Build = Build {
     revision: env!("BUILD_REVISION"),
     rustc: env!("BUILD_RUSTC"),
 };
-
-/// The metrics page's name in metrics, wherever it is served.
-const METRICS: &str = "/metrics";
-
-/// The only page that changes anything.
-const RELOAD: &str = "/-/reload";
 
 /// The time-out of a scraper that doesn't name one, and the longest that is granted.
 const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_mins(2);

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
-use crate::harness::{Exporter, PATIENCE, config, gauge, id, series, simulate, value};
+use crate::harness::{Exporter, PATIENCE, TempFile, config, gauge, id, partner_config, series, simulate, value};
 
 #[tokio::test]
 async fn a_probe_with_debug_shows_its_log_its_metrics_and_its_configuration() {
@@ -29,7 +29,19 @@ async fn a_probe_with_debug_shows_its_log_its_metrics_and_its_configuration() {
     assert!(!page.contains(&*simulator.logins()[0].token));
     // The log is that of this probe alone.
     let again = exporter.get(&format!("/probe?target={}&debug=true", id(0))).await.text;
-    assert!(again.contains("served the latest result again"), "{again}");
+    assert!(again.contains("no new request"), "{again}");
+}
+
+#[tokio::test]
+async fn the_first_probe_with_debug_of_a_partners_instance_shows_as_much_as_any() {
+    let (simulator, url) = simulate(&[Behaviour::Forbidden]);
+    let token = TempFile::new("token", simulator.partner_token());
+    let exporter = Exporter::start(&partner_config(&url, &token), &[]).await;
+    let page = exporter.get(&format!("/probe?target={}&debug=true", id(0))).await.text;
+    let (log, rest) = page.split_once("Metrics that would have been returned:").unwrap();
+    assert!(log.contains("result=forbidden"), "{log}");
+    let (_, configuration) = rest.split_once("Configuration:").unwrap();
+    assert!(configuration.contains(&id(0).to_string()), "{configuration}");
 }
 
 #[tokio::test]
