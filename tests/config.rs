@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use greenapi_exporter::account::InstanceId;
 use greenapi_exporter::config::{Config, ConfigError, InstanceApiUrl, PrometheusDuration, Source};
@@ -169,16 +169,14 @@ fn of_very_many_problems_the_first_are_shown() {
 }
 
 #[test]
-fn ten_thousand_instances_load_at_once() {
+fn ten_thousand_instances_are_loaded_in_order() {
     let instance = |id| {
         format!(
             "  - id_instance: \"{id}\"\n    name: shop-{id}\n    api_url: https://1101.api.green-api.com\n    api_token: {SECRET}\n    window: 1d\n    collectors: [outgoing, state]\n"
         )
     };
     let text: String = (1_101_000_000..1_101_010_000_u64).map(instance).collect();
-    let start = Instant::now();
     let config = load_text("ten-thousand.yml", format!("instances:\n{text}")).unwrap();
-    println!("10,000 instances load in {:?}", start.elapsed());
     assert_eq!(config.instances.len(), 10_000);
     assert!(config.instances.is_sorted_by_key(|instance| instance.account.id));
 }

@@ -73,7 +73,7 @@ async fn shards_partition_a_thousand_instances() {
 #[tokio::test]
 async fn a_replica_beyond_the_total_is_refused() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
-    let file = crate::harness::TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    let file = TempFile::new("exporter.yml", &config(&simulator, &url, ""));
     let arguments = [
         "--config.file",
         file.path(),
@@ -164,7 +164,7 @@ async fn systemd_is_told_when_it_is_ready_reloading_and_stopping() {
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let file = crate::harness::TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    let file = TempFile::new("exporter.yml", &config(&simulator, &url, ""));
     let assignment = format!("NOTIFY_SOCKET={}", path.display());
     let arguments = [&*assignment, env!("CARGO_BIN_EXE_greenapi-exporter"), "serve"];
     let mut exporter = Exporter::start_as("env", &arguments, &["--config.file", file.path()]).await;
@@ -184,7 +184,7 @@ async fn systemd_is_told_when_it_is_ready_reloading_and_stopping() {
 #[tokio::test]
 async fn sockets_of_systemd_are_taken_over() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
-    let file = crate::harness::TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    let file = TempFile::new("exporter.yml", &config(&simulator, &url, ""));
     // Like systemd: the socket is descriptor 3, and the environment says so to this process alone.
     let script = "import os, socket, sys\n\
         listener = socket.create_server(('127.0.0.1', 0))\n\
@@ -207,7 +207,7 @@ async fn sockets_of_systemd_are_taken_over() {
 #[tokio::test]
 async fn ten_thousand_idle_connections_leave_it_answering() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
-    let file = crate::harness::TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    let file = TempFile::new("exporter.yml", &config(&simulator, &url, ""));
     let arguments = [
         "-c",
         "ulimit -n 12000; exec \"$@\"",

@@ -68,7 +68,7 @@ fn a_ledger_of_another_version_is_refused() {
     assert_eq!(
         error.replace(&directory.display().to_string(), "DIR"),
         "cannot open the ledger `DIR/ledger.redb`: it has format version 3, and this greenapi-exporter reads version 2\n  \
-         hint: run the newer greenapi-exporter that wrote it, or name another `--storage.path`"
+         hint: run the greenapi-exporter that wrote it, or name another `--storage.path`"
     );
 }
 
