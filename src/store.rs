@@ -9,6 +9,8 @@
 //! On opening, redb verifies the checksum of every page before anything is read, so that damage is an error and not a panic.
 
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -68,7 +70,8 @@ impl Store {
         Ok((store, ledgers))
     }
 
-    /// Says whether the ledgers in `directory` can be opened, and how many statuses they know. Nothing is made or changed.
+    /// Says whether the ledgers in `directory` can be opened, and how many statuses they know. No file is made, and no ledger changes;
+    /// the file of an exporter that was killed is repaired.
     ///
     /// # Errors
     /// As for [`Store::open`].
@@ -153,12 +156,30 @@ impl Store {
     }
 }
 
+/// Makes the directory `name` within `directory` if it isn't there. A loss of power doesn't undo that.
+///
+/// # Errors
+/// Where the system refuses.
+pub fn make_directory(directory: &Path, name: &str) -> Result<PathBuf, StoreError> {
+    let path = directory.join(name);
+    let made = match fs::create_dir(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|()| File::open(directory)?.sync_all()),
+    };
+    made.map_err(|error| unusable(&path, &error))?;
+    Ok(path)
+}
+
 fn look_into(directory: &Path) -> Result<(), StoreError> {
-    let unusable = |error: std::io::Error| StoreError::Directory {
+    let readable = fs::read_dir(directory);
+    readable.map(drop).map_err(|error| unusable(directory, &error))
+}
+
+fn unusable(directory: &Path, error: &io::Error) -> StoreError {
+    StoreError::Directory {
         path: directory.to_owned(),
         reason: error.to_string(),
-    };
-    std::fs::read_dir(directory).map(drop).map_err(unusable)
+    }
 }
 
 /// All ledgers in the file at `path`.
@@ -204,8 +225,6 @@ fn all_of(id: u64) -> RangeInclusive<(u64, u128)> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::journal::Journal;
 

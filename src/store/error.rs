@@ -35,10 +35,10 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// Written by a later version of this program.
+    /// Written by another version of this program.
     #[error(
         "cannot open the ledger `{}`: it has format version {found}, and this greenapi-exporter reads version {}\n  \
-         hint: run the newer greenapi-exporter that wrote it, or name another `--storage.path`", path.display(), super::VERSION
+         hint: run the greenapi-exporter that wrote it, or name another `--storage.path`", path.display(), super::VERSION
     )]
     OtherVersion {
         /// The file.

@@ -6,42 +6,13 @@
 use std::sync::Arc;
 
 use crate::journal::{Audience, Kind, SendByApi, StatusId, StatusMessage, TypeMessage};
+use crate::label::LabelValue;
 use crate::ledger::Summary;
 use crate::ledger::entry::{Entry, States};
 use crate::ledger::totals::{Counts, Histogram, Observations, Totals};
 
 /// An entry without its identity, which is the row's key: earliest time, hour of the last sighting, labels, states.
 pub(super) type EntryRow = [u8; 16];
-
-const TYPE_CODES: [TypeMessage; 8] = [
-    TypeMessage::Unknown,
-    TypeMessage::Other,
-    TypeMessage::Text,
-    TypeMessage::ExtendedText,
-    TypeMessage::Image,
-    TypeMessage::Video,
-    TypeMessage::Audio,
-    TypeMessage::Deleted,
-];
-
-const ORIGIN_CODES: [SendByApi; 3] = [SendByApi::Unknown, SendByApi::False, SendByApi::True];
-
-const AUDIENCE_CODES: [Audience; 5] = [
-    Audience::Everyone,
-    Audience::One,
-    Audience::UpTo10,
-    Audience::UpTo100,
-    Audience::Over100,
-];
-
-const STATE_CODES: [StatusMessage; 6] = [
-    StatusMessage::Unknown,
-    StatusMessage::Other,
-    StatusMessage::Pending,
-    StatusMessage::Sent,
-    StatusMessage::Delivered,
-    StatusMessage::Read,
-];
 
 pub(super) fn entry_row(entry: &Entry) -> EntryRow {
     let mut row = EntryRow::default();
@@ -83,7 +54,7 @@ pub(super) fn summary_row(summary: &Summary) -> Vec<u8> {
     }
     row.extend((totals.transitions.iter().len() as u64).to_le_bytes());
     for ((state, kind), count) in totals.transitions.iter() {
-        row.push(code(&STATE_CODES, state));
+        row.push(state_code(state));
         row.extend(kind_codes(kind));
         row.extend(count.to_le_bytes());
     }
@@ -103,7 +74,7 @@ pub(super) fn summary(row: &[u8]) -> Option<Summary> {
         participants: reader.histogram()?,
         delays: [reader.histogram()?, reader.histogram()?, reader.histogram()?],
         statuses: reader.counts(Reader::kind)?,
-        transitions: reader.counts(|reader| Some((reader.label(&STATE_CODES)?, reader.kind()?)))?,
+        transitions: reader.counts(|reader| Some((reader.label(state_code)?, reader.kind()?)))?,
     };
     reader.0.is_empty().then_some(Summary {
         created,
@@ -115,16 +86,52 @@ pub(super) fn summary(row: &[u8]) -> Option<Summary> {
 
 fn kind_codes(kind: Kind) -> [u8; 3] {
     [
-        code(&TYPE_CODES, kind.type_message),
-        code(&ORIGIN_CODES, kind.send_by_api),
-        code(&AUDIENCE_CODES, kind.audience),
+        type_code(kind.type_message),
+        origin_code(kind.send_by_api),
+        audience_code(kind.audience),
     ]
 }
 
-/// The place of a label among its codes. One without a code is spelled so that it can't be read, rather than as another.
-fn code<L: Copy + PartialEq>(codes: &[L], label: L) -> u8 {
-    let index = codes.iter().position(|known| *known == label);
-    index.and_then(|index| u8::try_from(index).ok()).unwrap_or(u8::MAX)
+fn type_code(type_message: TypeMessage) -> u8 {
+    match type_message {
+        TypeMessage::Unknown => 0,
+        TypeMessage::Other => 1,
+        TypeMessage::Text => 2,
+        TypeMessage::ExtendedText => 3,
+        TypeMessage::Image => 4,
+        TypeMessage::Video => 5,
+        TypeMessage::Audio => 6,
+        TypeMessage::Deleted => 7,
+    }
+}
+
+fn origin_code(send_by_api: SendByApi) -> u8 {
+    match send_by_api {
+        SendByApi::Unknown => 0,
+        SendByApi::False => 1,
+        SendByApi::True => 2,
+    }
+}
+
+fn audience_code(audience: Audience) -> u8 {
+    match audience {
+        Audience::Everyone => 0,
+        Audience::One => 1,
+        Audience::UpTo10 => 2,
+        Audience::UpTo100 => 3,
+        Audience::Over100 => 4,
+    }
+}
+
+fn state_code(status_message: StatusMessage) -> u8 {
+    match status_message {
+        StatusMessage::Unknown => 0,
+        StatusMessage::Other => 1,
+        StatusMessage::Pending => 2,
+        StatusMessage::Sent => 3,
+        StatusMessage::Delivered => 4,
+        StatusMessage::Read => 5,
+    }
 }
 
 fn write_histogram<const N: usize>(row: &mut Vec<u8>, histogram: &Histogram<N>) {
@@ -151,15 +158,16 @@ impl Reader<'_> {
         self.bytes().map(u64::from_le_bytes)
     }
 
-    fn label<L: Copy>(&mut self, codes: &[L]) -> Option<L> {
-        codes.get(usize::from(self.byte()?)).copied()
+    fn label<L: LabelValue>(&mut self, code_of: fn(L) -> u8) -> Option<L> {
+        let code = self.byte()?;
+        L::ALL.iter().copied().find(|label| code_of(*label) == code)
     }
 
     fn kind(&mut self) -> Option<Kind> {
         Some(Kind {
-            type_message: self.label(&TYPE_CODES)?,
-            send_by_api: self.label(&ORIGIN_CODES)?,
-            audience: self.label(&AUDIENCE_CODES)?,
+            type_message: self.label(type_code)?,
+            send_by_api: self.label(origin_code)?,
+            audience: self.label(audience_code)?,
         })
     }
 
