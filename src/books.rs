@@ -1,7 +1,7 @@
 //! Keeps the ledgers of all instances: what an answer changes is in the store before it is shown.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -13,38 +13,32 @@ use crate::clock::unix_seconds;
 use crate::journal::Journal;
 use crate::ledger::{Changes, Ledger};
 use crate::snapshot::Counted;
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 
 /// The books of both journals.
 #[derive(Debug, Clone, Default)]
-pub struct Both {
+pub struct AllBooks {
     /// Of statuses that accounts published.
     pub outgoing: Arc<Books>,
     /// Of statuses that their contacts published.
     pub incoming: Arc<Books>,
 }
 
-impl Both {
+impl AllBooks {
     /// The ledgers in the stores in `directory`, each of which is made if there is none. Blocks while it reads.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let outgoing = Books::open(directory)?;
-        let path = incoming(directory);
-        if !path.exists()
-            && let Err(error) = std::fs::create_dir(&path)
-        {
-            let reason = error.to_string();
-            return Err(StoreError::Directory { path, reason });
-        }
+        let incoming = Books::open(&store::make_directory(directory, INCOMING)?)?;
         Ok(Self {
             outgoing: Arc::new(outgoing),
-            incoming: Arc::new(Books::open(&path)?),
+            incoming: Arc::new(incoming),
         })
     }
 
-    /// Says whether the ledgers in `directory` can be opened, and how many statuses they know. Nothing is made or changed.
+    /// Says whether the ledgers in `directory` can be opened, and how many statuses they know: see [`Store::check`].
     pub fn check(directory: &Path) -> Result<usize, StoreError> {
         let outgoing = Store::check(directory)?;
-        let path = incoming(directory);
+        let path = directory.join(INCOMING);
         let incoming = if path.exists() { Store::check(&path)? } else { 0 };
         Ok(outgoing + incoming)
     }
@@ -57,6 +51,11 @@ impl Both {
     /// How often a store could not be written.
     pub fn errors(&self) -> u64 {
         self.each().map(Books::errors).sum()
+    }
+
+    /// How many answers wait to be entered in their ledgers.
+    pub fn pending(&self) -> usize {
+        self.each().map(Books::pending).sum()
     }
 
     /// Settles both at once: see [`Books::settle`].
@@ -79,10 +78,8 @@ impl Both {
     }
 }
 
-/// Where the ledgers of incoming statuses are, within the storage directory.
-fn incoming(directory: &Path) -> PathBuf {
-    directory.join("incoming")
-}
+/// The directory of the ledgers of incoming statuses, within that of the others.
+const INCOMING: &str = "incoming";
 
 /// The ledgers of all instances, and where they are kept.
 #[derive(Debug, Default)]
@@ -171,7 +168,7 @@ impl Books {
     }
 
     /// How many answers wait to be entered in their ledgers.
-    pub fn pending(&self) -> usize {
+    fn pending(&self) -> usize {
         locked(&self.pending).len()
     }
 

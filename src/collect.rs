@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::account::{Account, InstanceId};
-use crate::books::Both;
+use crate::books::AllBooks;
 use crate::clock::Clock;
 use crate::collector::{ByType, Collected, Collector, Contacts, Recipients, Run, Settings, StateInstance};
 use crate::config;
@@ -75,7 +75,7 @@ pub struct Api {
     /// Makes the requests.
     pub client: Client,
     /// Keep what is counted of the answers.
-    pub books: Both,
+    pub books: AllBooks,
     /// Bounds how many are made at once.
     pub permits: Arc<Semaphore>,
     /// Tells when a journal was read.
@@ -282,7 +282,7 @@ mod tests {
         let check = async |collector, spacing: Duration| {
             let api = Api {
                 client: Client::new(1_000_000, 1, Clock::system()).unwrap(),
-                books: Both::default(),
+                books: AllBooks::default(),
                 permits: Arc::new(Semaphore::new(1)),
                 clock: Clock::system(),
             };

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use greenapi_exporter::account::{Account, AccountError, Credentials};
-use greenapi_exporter::books::Both;
+use greenapi_exporter::books::AllBooks;
 use greenapi_exporter::cli::{Backfill, CheckConfig, Demo, Once, Serve, ShardFlags, Simulate};
 use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::collector::Collector;
@@ -74,7 +74,7 @@ pub(crate) fn check_config(flags: &CheckConfig, environment: Environment) -> any
 
 /// Says whether the ledgers in `directory` can be opened, unless a running exporter has them open.
 fn check_ledgers(directory: &Path) -> Result<(), StoreError> {
-    match Both::check(directory) {
+    match AllBooks::check(directory) {
         Ok(statuses) => info!(path = %directory.display(), statuses, "the ledger can be opened"),
         Err(StoreError::InUse { path }) => {
             warn!(path = %path.display(), "the ledger is not checked: an exporter has it open");
@@ -87,7 +87,7 @@ fn check_ledgers(directory: &Path) -> Result<(), StoreError> {
 /// Collects once.
 pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
-    let fleet = Fleet::new(config, Shard::ONLY, Both::default(), clock)?;
+    let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock)?;
     let deadline = Instant::now() + ONCE_TIMEOUT;
     let instances = match &flags.target {
         None => fleet.collect(deadline).await,
@@ -111,7 +111,7 @@ pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -
 pub(crate) async fn backfill(flags: &Backfill, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.clone(), environment)?;
     let client = Client::new(config.max_response_bytes, 1, clock.clone())?;
-    let fleet = Fleet::new(config, Shard::ONLY, Both::default(), clock.clone())?;
+    let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock.clone())?;
     if fleet.find(&flags.target).is_none() {
         // It may be one of a partner account. If that can't be listed, the log says why.
         fleet.list(Instant::now() + ONCE_TIMEOUT).await;
@@ -174,7 +174,7 @@ pub(crate) async fn demo(
         let config = config.clone();
         move || Ok(config.clone())
     });
-    let fleet = Fleet::new(config, Shard::ONLY, Both::default(), clock.clone())?;
+    let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock.clone())?;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock.clone())?;
     print(exporter.introduction().as_bytes())?;
     let (running, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -216,12 +216,12 @@ fn demo_config(simulator: &Simulator, api_url: &str) -> Result<Config, AccountEr
 }
 
 /// The ledgers in `directory` of published and of incoming statuses, or ones that start anew.
-fn open_books(directory: Option<&Path>) -> Result<Both, StoreError> {
+fn open_books(directory: Option<&Path>) -> Result<AllBooks, StoreError> {
     let Some(directory) = directory else {
         info!("counters start anew at each start: no --storage.path is given");
-        return Ok(Both::default());
+        return Ok(AllBooks::default());
     };
-    let books = Both::open(directory)?;
+    let books = AllBooks::open(directory)?;
     info!(path = %directory.display(), statuses = books.entries(), "opened the ledger");
     Ok(books)
 }

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::account::InstanceId;
-use crate::books::Both;
+use crate::books::AllBooks;
 use crate::clock::Clock;
 use crate::collect::{self, Api, Target};
 use crate::config::{self, Config};
@@ -21,7 +21,7 @@ use crate::snapshot;
 pub struct Fleet {
     clock: Clock,
     shard: Shard,
-    books: Both,
+    books: AllBooks,
     present: Mutex<Arc<Present>>,
 }
 
@@ -40,7 +40,7 @@ type Targets = BTreeMap<InstanceId, Arc<Target>>;
 impl Fleet {
     /// The fleet of a configuration, as far as `shard` serves it, whose statuses are counted in the books of published and of
     /// incoming statuses. Nothing is fetched yet.
-    pub fn new(config: Config, shard: Shard, books: Both, clock: Clock) -> Result<Self, TlsError> {
+    pub fn new(config: Config, shard: Shard, books: AllBooks, clock: Clock) -> Result<Self, TlsError> {
         let present = Present {
             api: api(&config, &books, &clock)?,
             discovery: discovery(&config, None),
@@ -134,7 +134,7 @@ impl Fleet {
         // All requests are under way by themselves; to wait for one after the other takes as long as the longest.
         for target in targets.clone() {
             findings.push(target.landed(asked, landing).await);
-            if self.books.outgoing.pending() >= MOST_PENDING {
+            if self.books.pending() >= MOST_PENDING {
                 self.books.settle(deadline).await;
             }
         }
@@ -306,7 +306,7 @@ const MOST_PENDING: usize = 1000;
 /// What a write to the disk takes at most on most days.
 const LONGEST_SETTLING: Duration = Duration::from_millis(250);
 
-fn api(config: &Config, books: &Both, clock: &Clock) -> Result<Arc<Api>, TlsError> {
+fn api(config: &Config, books: &AllBooks, clock: &Clock) -> Result<Arc<Api>, TlsError> {
     let connections = config.max_concurrent_requests;
     Ok(Arc::new(Api {
         client: Client::new(config.max_response_bytes, connections, clock.clone())?,

@@ -65,9 +65,7 @@ impl Reloader {
 
     async fn reload_in_turn(&self) -> Result<(), String> {
         let _turn = self.turn.lock().await;
-        let uptime = std::fs::read_to_string("/proc/uptime").ok();
-        self.notifier
-            .reloading(uptime.as_deref().and_then(crate::systemd::parse_uptime));
+        self.notifier.reloading();
         let applied = self.apply().await;
         self.notifier.ready();
         let mut outcome = self.outcome_mut();

@@ -1,8 +1,12 @@
 //! Speaks with systemd: tells it how the service is, and takes over sockets that it holds.
 
+use std::fs;
+use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+use listenfd::ListenFd;
+use tokio::net::TcpListener;
 use tracing::warn;
 
 /// Where systemd listens for what a service says of itself; silent where there is no systemd.
@@ -25,9 +29,11 @@ impl Notifier {
     }
 
     /// The service loads its configuration anew, and says [`Notifier::ready`] when it has.
-    pub fn reloading(&self, monotonic_microseconds: Option<u64>) {
-        let time = monotonic_microseconds.map(|time| format!("\nMONOTONIC_USEC={time}"));
-        self.say(&format!("RELOADING=1{}", time.unwrap_or_default()));
+    pub fn reloading(&self) {
+        if self.0.is_some() {
+            let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+            self.say(&reloading_at(&uptime));
+        }
     }
 
     /// The service ends.
@@ -46,9 +52,35 @@ impl Notifier {
     }
 }
 
-/// Microseconds on the clock by which systemd orders messages, read from `/proc/uptime`'s text. It is rounded up: a message
-/// that seems to be from before the reload would be ignored.
-pub fn parse_uptime(text: &str) -> Option<u64> {
+/// The sockets that systemd passed on to this process.
+///
+/// # Errors
+/// Where there is none, or one can't be used.
+pub fn sockets() -> io::Result<Vec<TcpListener>> {
+    let mut passed = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..passed.len() {
+        if let Some(listener) = passed.take_tcp_listener(index)? {
+            listener.set_nonblocking(true)?;
+            listeners.push(TcpListener::from_std(listener)?);
+        }
+    }
+    if listeners.is_empty() {
+        let complaint =
+            "systemd has passed no socket\n  hint: --web.systemd-socket is for a service with a socket unit";
+        return Err(io::Error::new(io::ErrorKind::NotFound, complaint));
+    }
+    Ok(listeners)
+}
+
+fn reloading_at(uptime: &str) -> String {
+    let time = parse_uptime(uptime).map(|time| format!("\nMONOTONIC_USEC={time}"));
+    format!("RELOADING=1{}", time.unwrap_or_default())
+}
+
+/// Microseconds since the system started, from the text of `/proc/uptime`, rounded up. That is never behind the monotonic clock by which
+/// systemd orders messages; one that seems to be from before the reload would be ignored.
+fn parse_uptime(text: &str) -> Option<u64> {
     let (seconds, hundredths) = text.split_whitespace().next()?.split_once('.')?;
     let (seconds, hundredths): (u64, u64) = (seconds.parse().ok()?, hundredths.parse().ok()?);
     seconds
@@ -66,16 +98,23 @@ mod tests {
         let socket = UnixDatagram::bind(&folder).unwrap();
         let notifier = Notifier::new(folder.to_str());
         notifier.ready();
-        notifier.reloading(Some(7));
-        notifier.reloading(None);
         notifier.stopping();
-        std::fs::remove_file(&folder).unwrap();
+        fs::remove_file(&folder).unwrap();
         let mut buffer = [0; 64];
-        for expected in ["READY=1", "RELOADING=1\nMONOTONIC_USEC=7", "RELOADING=1", "STOPPING=1"] {
+        for expected in ["READY=1", "STOPPING=1"] {
             let length = socket.recv(&mut buffer).unwrap();
             assert_eq!(std::str::from_utf8(&buffer[..length]), Ok(expected));
         }
         Notifier::default().ready();
+    }
+
+    #[test]
+    fn a_reload_says_when_it_began_if_the_system_tells() {
+        assert_eq!(
+            reloading_at("5204.83 9843.11\n"),
+            "RELOADING=1\nMONOTONIC_USEC=5204840000"
+        );
+        assert_eq!(reloading_at(""), "RELOADING=1");
     }
 
     #[test]

@@ -4,17 +4,16 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use greenapi_exporter::cli::Web;
 use greenapi_exporter::clock::Clock;
 use greenapi_exporter::exposition;
 use greenapi_exporter::fleet::Fleet;
 use greenapi_exporter::pages::{Options, Pages};
 use greenapi_exporter::reload::{Load, Reloader};
-use greenapi_exporter::systemd::Notifier;
+use greenapi_exporter::systemd::{self, Notifier};
 use greenapi_exporter::telemetry::capture::Captures;
 use greenapi_exporter::web::{self, WebConfig};
-use listenfd::ListenFd;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tracing::info;
@@ -43,7 +42,7 @@ impl Exporter {
     ) -> anyhow::Result<Self> {
         let web_config = web.web_config_file.as_deref().map(WebConfig::open).transpose()?;
         let (listeners, addresses) = if web.systemd_socket {
-            from_systemd()?
+            with_addresses(systemd::sockets()?)?
         } else {
             bind(&web.listen_addresses)?
         };
@@ -127,30 +126,14 @@ impl Exporter {
 
 /// Listens on `addresses`; tells which they are, where the system chose the port.
 pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
-    let bind = |address: &SocketAddr| {
-        let listener = web::bind(*address).with_context(|| format!("cannot listen on `{address}`"))?;
-        let bound = listener.local_addr()?;
-        Ok((listener, bound))
-    };
-    let bound: anyhow::Result<Vec<_>> = addresses.iter().map(bind).collect();
-    Ok(bound?.into_iter().unzip())
+    let bind = |address: &SocketAddr| web::bind(*address).with_context(|| format!("cannot listen on `{address}`"));
+    let listeners: anyhow::Result<Vec<_>> = addresses.iter().map(bind).collect();
+    with_addresses(listeners?)
 }
 
-/// The sockets that systemd passed on.
-fn from_systemd() -> anyhow::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
-    let mut passed = ListenFd::from_env();
-    let mut bound = (Vec::new(), Vec::new());
-    for index in 0..passed.len() {
-        if let Some(listener) = passed.take_tcp_listener(index)? {
-            listener.set_nonblocking(true)?;
-            bound.1.push(listener.local_addr()?);
-            bound.0.push(TcpListener::from_std(listener)?);
-        }
-    }
-    if bound.0.is_empty() {
-        bail!("systemd has passed no socket\n  hint: --web.systemd-socket is for a service with a socket unit");
-    }
-    Ok(bound)
+fn with_addresses(listeners: Vec<TcpListener>) -> anyhow::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
+    let addresses: Result<Vec<_>, _> = listeners.iter().map(TcpListener::local_addr).collect();
+    Ok((listeners, addresses?))
 }
 
 /// The URL under which people reach the first of `addresses` from this machine.
