@@ -195,7 +195,8 @@ impl Ledger {
         }
     }
 
-    /// Makes `changes` part of the ledger. They must come from this ledger as it is.
+    /// Makes `changes` part of the ledger. They must come from this ledger as it is, but for empty changes committed since: these only
+    /// tell of times.
     ///
     /// Where the ledger is kept in a store they must be in it by now; empty ones need not be.
     pub fn commit(&mut self, changes: Changes) {

@@ -31,6 +31,8 @@
 //!   written before a scrape is shown.
 //! - **Absent is absent.** A fact that isn't known has no series. Nothing is made up.
 //! - **One instance never hurts another.** A page is always complete at its deadline; who is late is shown as late.
+//! - **No input causes a panic.** A release ends at once if there is one nevertheless: what was shown is in the store, and whatever
+//!   supervises the process starts it anew.
 //! - **What guards the page fails closed.** A web configuration that can't be served to the letter is an error; a change
 //!   that breaks it isn't used.
 //!
