@@ -20,7 +20,7 @@ use crate::telemetry::LogFormat;
     version = VERSION,
     max_term_width = 100,
     args_conflicts_with_subcommands = true,
-    after_help = "Without a command it serves. An account can also be given by the environment: GREENAPI_ID_INSTANCE, \
+    after_help = "Without a command, it serves metrics. An account can also be set in the environment: GREENAPI_ID_INSTANCE, \
         GREENAPI_API_TOKEN or GREENAPI_API_TOKEN_FILE, GREENAPI_API_URL. Without an account, try `greenapi-exporter demo`."
 )]
 pub struct Cli {
@@ -37,7 +37,7 @@ pub struct Cli {
 pub enum Command {
     /// Serve metrics to Prometheus (the default)
     Serve(Serve),
-    /// Check the configuration, with its secret files, and print it without secrets
+    /// Check the configuration, including its secret files, and print it without secrets
     CheckConfig(CheckConfig),
     /// Collect once and print the metrics; exit 1 if an instance is not up
     Once(Once),
@@ -45,7 +45,7 @@ pub enum Command {
     Backfill(Backfill),
     /// Serve a simulated GREEN-API
     Simulate(Simulate),
-    /// Serve metrics of a simulated GREEN-API: see it work without an account
+    /// Serve metrics of a simulated GREEN-API, to see it work without an account
     Demo(Demo),
     /// Ask the exporter of this machine whether it is alive; for containers, where there is no curl
     #[command(hide = true)]
@@ -136,7 +136,7 @@ pub struct Simulate {
         value_parser = parse_listen_address
     )]
     pub listen_address: SocketAddr,
-    /// How many instances there are; every tenth fails, each in another way
+    /// How many instances to simulate; every tenth fails, each in a different way
     #[arg(long, value_name = "N", env = "GREENAPI_EXPORTER_INSTANCES", default_value_t = 12)]
     pub instances: u32,
     /// How the simulation goes.
@@ -190,7 +190,7 @@ pub struct ConfigFile {
 /// Where the ledger is kept.
 #[derive(Debug, Args)]
 pub struct Storage {
-    /// Directory to keep the ledger in; without it, counters start anew at each start
+    /// Existing directory to keep the ledger in; without it, counters start from zero at every start
     #[arg(long = "storage.path", value_name = "DIR", env = "GREENAPI_EXPORTER_STORAGE_PATH")]
     pub path: Option<PathBuf>,
 }
@@ -224,7 +224,7 @@ pub struct Web {
         value_parser = parse_telemetry_path
     )]
     pub telemetry_path: String,
-    /// Most scrapes to answer at the same time; beyond, the answer is 503
+    /// Maximum number of scrapes to answer at the same time; any more are answered 503
     #[arg(
         long = "web.max-requests",
         value_name = "N",
@@ -233,13 +233,13 @@ pub struct Web {
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     pub max_requests: u16,
-    /// Serve on the sockets that systemd holds, in place of --web.listen-address
+    /// Serve on the sockets passed by systemd, instead of --web.listen-address
     #[arg(long = "web.systemd-socket", env = "GREENAPI_EXPORTER_WEB_SYSTEMD_SOCKET", value_parser = BoolishValueParser::new())]
     pub systemd_socket: bool,
-    /// Show in OpenMetrics since when counters count, as series of their own; for a Prometheus that makes use of them
+    /// Add `_created` series to OpenMetrics, which say since when counters count; for a Prometheus that uses them
     #[arg(long = "web.openmetrics-created", env = "GREENAPI_EXPORTER_WEB_OPENMETRICS_CREATED", value_parser = BoolishValueParser::new())]
     pub openmetrics_created: bool,
-    /// Time taken off the scraper's time-out, so that the answer arrives before it
+    /// Time subtracted from the scraper's timeout, so that the answer arrives in time
     #[arg(
         long = "scrape.timeout-offset",
         value_name = "DURATION",
@@ -253,7 +253,7 @@ pub struct Web {
 /// Which of the instances to serve.
 #[derive(Debug, Args)]
 pub struct ShardFlags {
-    /// Which replica this is, counted from 0; the name of a StatefulSet's pod will do
+    /// Which replica this is, counting from 0; the name of a StatefulSet's pod works, too
     #[arg(
         long = "shard.ordinal",
         value_name = "N",
@@ -276,10 +276,10 @@ pub struct ShardFlags {
 /// How the simulation goes.
 #[derive(Debug, Args)]
 pub struct World {
-    /// Seed of all that is random; the same seed gives the same statuses
+    /// Random seed; the same seed gives the same statuses
     #[arg(long, value_name = "N", env = "GREENAPI_EXPORTER_SEED", default_value_t = 1)]
     pub seed: u64,
-    /// How many times faster than real time statuses move
+    /// How many times faster than real time the statuses progress
     #[arg(long, value_name = "FACTOR", env = "GREENAPI_EXPORTER_SPEED", default_value_t = 1.0, value_parser = parse_speed)]
     pub speed: f64,
 }
@@ -295,7 +295,7 @@ pub struct Log {
         default_value = "info"
     )]
     pub level: LevelFilter,
-    /// How log lines look
+    /// Format of log lines
     #[arg(
         long = "log.format",
         value_name = "FORMAT",
@@ -393,10 +393,10 @@ Prints greenapi_outgoing_statuses_total and greenapi_outgoing_status_transitions
   promtool tsdb create-blocks-from openmetrics history.om /var/lib/prometheus
 
 Exact: how many statuses of each kind there are in the journal, and how far each has got.
-Approximate: when. The journal tells only the time of a status' last action. At that time it is counted as first seen and
-in every state up to its present one. What was last acted on before the period, or is gone from the journal, is not counted.
-The series have no labels of a scrape: the second command gives them those by which dashboards choose; put yours in. Begin to scrape
-after the backfill, or leave the overlap out of sums.";
+Approximate: when. The journal has only the time of a status' last action. At that time the status is counted as first seen
+and in every state up to its present one. Statuses last acted on before the period, or gone from the journal, are not counted.
+The series lack the labels that a scrape adds: the second command adds those that dashboards select by; put in your own. Start
+scraping after the backfill, or leave the overlap out of sums.";
 
 /// In the looks of Prometheus' own: clap puts the display name before it.
 const VERSION: &str = concat!(

@@ -218,7 +218,7 @@ fn demo_config(simulator: &Simulator, api_url: &str) -> Result<Config, AccountEr
 /// The ledgers in `directory` of published and of incoming statuses, or ones that start anew.
 fn open_books(directory: Option<&Path>) -> Result<AllBooks, StoreError> {
     let Some(directory) = directory else {
-        info!("counters start anew at each start: no --storage.path is given");
+        info!("counters start from zero at every start: no --storage.path is given");
         return Ok(AllBooks::default());
     };
     let books = AllBooks::open(directory)?;

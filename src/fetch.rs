@@ -68,7 +68,7 @@ impl FetchResult {
                 "more than one request a second was made for this instance; is something else reading its journal?"
             }
             Self::QuotaExceeded => "the monthly quota is used up; change the tariff in the console",
-            Self::ServerError => "the API is out of order",
+            Self::ServerError => "the API itself has failed (5xx); wait until it recovers",
             Self::UnexpectedStatus => "the API answered with a status code it does not document; check the API URL",
             Self::Timeout => "no complete answer came in time",
             Self::Connect => "no connection could be made; check the API URL, DNS and firewall",

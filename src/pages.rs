@@ -157,7 +157,7 @@ impl Pages {
             Ok(permit) => answer(permit).await,
             Err(_) => Ok(text(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "too many scrapes are under way; --web.max-requests allows more\n",
+                "too many scrapes are in progress; raise --web.max-requests to allow more\n",
             )),
         }
     }

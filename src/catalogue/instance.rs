@@ -55,7 +55,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_fetches_total",
         metric_type: Counter,
-        help: "Journal requests sent to the API, by result; a result served again is no request.",
+        help: "Journal requests sent to the API, by result; a result served again is not counted.",
         labels: &["result"],
         read: Read::Instance(|instance, samples| {
             for result in FETCH_RESULTS.iter() {
@@ -81,7 +81,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_journal_window_seconds",
         metric_type: Gauge,
-        help: "Seconds up to the latest fetch that the journal gauges describe.",
+        help: "How many seconds before the latest fetch the journal gauges cover.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
             gauge(Some(instance.window), samples);
@@ -101,7 +101,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_journal_newest_timestamp_seconds",
         metric_type: Gauge,
-        help: "Unix time of the latest last action on a status in the journal's window; absent if it is empty, and while not up.",
+        help: "Unix time of the most recent action on a status in the journal's window; absent if it is empty, and while not up.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
             gauge(instance.present_tally().and_then(|tally| tally.newest), samples);
@@ -119,7 +119,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_malformed_records_total",
         metric_type: Counter,
-        help: "Journal elements skipped, at each fetch, for being no object or lacking an idMessage or a usable timestamp.",
+        help: "Journal elements skipped at each fetch because they are not objects, or lack an idMessage or a usable timestamp.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
             samples(&[], counter(instance, instance.fetched.counters.malformed_records));
@@ -128,7 +128,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_unknown_values_total",
         metric_type: Counter,
-        help: "Values not recognised, at each fetch, and shown as other under the label that the field is named after.",
+        help: "Values not recognised at each fetch, by field; the label of the same name shows them as other.",
         labels: &["field"],
         read: Read::Instance(|instance, samples| {
             let counters = &instance.fetched.counters;

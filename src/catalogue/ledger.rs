@@ -13,7 +13,7 @@ use crate::ledger::totals::Histogram;
 pub const STATUSES: Family = Family {
     name: "greenapi_outgoing_statuses_total",
     metric_type: Counter,
-    help: "Distinct statuses first seen. A kind of which one is known has its series, at 0 until the first is counted.",
+    help: "Distinct statuses first seen. A kind already known has a series, at 0 until one of it is counted.",
     labels: &["type_message", "send_by_api", "audience"],
     read: Read::Instance(|instance, samples| {
         let counted = &instance.counted;
@@ -65,7 +65,7 @@ pub(super) const FAMILIES: &[Family] = &[
         metric_type: MetricType::Histogram {
             bounds: &[5., 15., 60., 300., 900., 3600., 10_800., 21_600., 43_200., 86_400.],
         },
-        help: "Seconds from the earliest known timestamp of a status to the state that it was seen to reach from a lower one.",
+        help: "Seconds from the earliest known timestamp of a status until it reached this state, if it was seen in a lower one before.",
         labels: &["status_message"],
         read: Read::Instance(|instance, samples| {
             let counted = &instance.counted;

@@ -61,7 +61,7 @@ fn reason(error: &Error) -> String {
         Error::AliasError { error, .. } => reason(error),
         Error::Eof { .. } => "the file is empty".to_owned(),
         Error::MultipleDocuments { .. } => "more than one YAML document".to_owned(),
-        Error::UnknownAnchor { .. } => "an alias of an anchor that is not defined before".to_owned(),
+        Error::UnknownAnchor { .. } => "an alias refers to an anchor that is not defined above it".to_owned(),
         Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias within its own anchor".to_owned(),
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }

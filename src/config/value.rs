@@ -100,7 +100,7 @@ pub(crate) fn fault_of_name(name: &str) -> Option<String> {
         Some(format!("a name has at most {NAME_LIMIT} characters"))
     } else if may_hold_secret(name) {
         let fault =
-            "a name has at most 32 letters and digits in a row: it is shown to people, and this may be a secret";
+            "a name has at most 32 letters and digits in a row: names are shown, and a longer run may be a secret";
         Some(fault.to_owned())
     } else {
         None

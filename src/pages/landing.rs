@@ -45,7 +45,7 @@ fn write_page(
          <label><input type=\"checkbox\" name=\"debug\" value=\"true\"> with its log</label>\n\
          <button>Probe</button>\n</form>\n\
          <h2 id=\"instances\">Instances</h2>\n\
-         <p>{up} of {total} up. This is what the latest scrape saw; looking at this page fetches nothing.</p>",
+         <p>{up} of {total} up. This is what the latest scrape saw; opening this page fetches nothing.</p>",
         version = Escaped(build.version),
         revision = Escaped(build.revision),
         rustc = Escaped(build.rustc),

@@ -64,7 +64,7 @@ pub(super) fn verifier(
         ClientPolicy::None => {
             if let Some((entry, _)) = authority {
                 entry.refuse_with_hint(
-                    "clients are not asked for certificates that it could have issued",
+                    "this file has no effect, because clients are not asked for certificates",
                     REMEDY,
                 );
             }

@@ -68,7 +68,7 @@ pub(super) fn read(section: &Section<'_>, folder: &Path, files: &mut Watched) ->
         Some(clients) => builder.with_client_cert_verifier(Arc::new(clients)),
     };
     let refuse = |error| match error {
-        Error::InconsistentKeys(_) => key.refuse("the private key is not the certificate's"),
+        Error::InconsistentKeys(_) => key.refuse("the private key does not match the certificate"),
         Error::InvalidCertificate(_) => certificate.refuse(format!("the certificate cannot be used: {error}")),
         _ => key.refuse("the private key cannot be used: RSA of 2048 bits and more, ECDSA and Ed25519 can"),
     };
