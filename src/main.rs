@@ -3,6 +3,7 @@
 mod commands;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use greenapi_exporter::cli::{Cli, Command};
@@ -37,7 +38,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let clock = Clock::system();
     // One thread: a second one costs more than it gains, since almost all of the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve(cli.serve)) {
             Command::Serve(flags) => commands::serve(flags, environment, captures, clock).await,
             Command::CheckConfig(flags) => commands::check_config(&flags, environment),
@@ -47,7 +48,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Demo(flags) => commands::demo(flags, environment, captures, &clock).await,
             Command::Healthcheck(flags) => commands::healthcheck(&flags).await,
         }
-    })
+    });
+    // Time for a write of the ledger to end, but not for a file whose disk has gone away to be read.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    code
 }
 
 /// Makes glibc keep freed memory for the next scrape: up to twice the size of the block allocated here.

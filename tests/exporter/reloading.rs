@@ -8,7 +8,9 @@ use reqwest::Method as Verb;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::harness::{Exporter, PATIENCE, TempFile, config, gauge, id, partner_config, series, simulate, value};
+use crate::harness::{
+    Exporter, PATIENCE, TempFile, binary, config, gauge, id, partner_config, series, simulate, value,
+};
 use crate::publisher::now;
 
 /// A configuration of the instances of `simulator` whose indices are among `indices`.
@@ -325,6 +327,30 @@ async fn a_reload_of_a_shard_leaves_the_ledgers_of_other_shards_and_writes_nothi
     assert_eq!(reload(&shard, Verb::POST).await.0, 200);
     assert!(ledger() == written, "the reload wrote to the ledger");
     assert_eq!(entries(&shard).await, before);
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_read_to_its_end_keeps_no_exporter_from_stopping() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("exporter.yml");
+    std::fs::write(&path, config(&simulator, &url, "")).unwrap();
+    let flags = [
+        "--config.file",
+        path.to_str().unwrap(),
+        "--web.listen-address",
+        "127.0.0.1:0",
+    ];
+    let exporter = Exporter::spawn(binary(&flags), None).await;
+    std::fs::remove_file(&path).unwrap();
+    let made = Command::new("mkfifo").arg(&path).status().await;
+    assert!(made.unwrap().success());
+    exporter.signal("-HUP");
+    // It can be opened once the exporter has, who then waits for its end.
+    let open = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(path));
+    let never_ends = tokio::time::timeout(PATIENCE, open).await.unwrap().unwrap().unwrap();
+    assert_eq!(exporter.stop().await.code, Some(0));
+    drop(never_ends);
 }
 
 #[tokio::test]
