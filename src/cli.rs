@@ -18,7 +18,6 @@ use crate::telemetry::LogFormat;
     name = "greenapi-exporter",
     display_name = "greenapi-exporter,",
     version = VERSION,
-    max_term_width = 100,
     args_conflicts_with_subcommands = true,
     after_help = "Without a command, it serves metrics. An account can also be set in the environment: GREENAPI_ID_INSTANCE, \
         GREENAPI_API_TOKEN or GREENAPI_API_TOKEN_FILE, GREENAPI_API_URL. Without an account, try `greenapi-exporter demo`."

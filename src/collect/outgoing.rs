@@ -12,7 +12,7 @@ use super::reading::{Reading, read};
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
 use crate::green_api::failure::Failure;
-use crate::green_api::{JournalMethod, SPACING};
+use crate::green_api::{JournalMethod, PACE, SPACING};
 use crate::journal::Tally;
 use crate::label::LabelValue;
 use crate::snapshot::{Fetch, Fetched};
@@ -60,11 +60,11 @@ pub(super) async fn fetch(
     drop(permit);
     if let Err(failure) = &outcome
         && failure.is_transient
-        && (asked.last + SPACING).max(Instant::now()) < deadline
+        && (asked.last + PACE).max(Instant::now()) < deadline
     {
         debug!(instance = %target.account().name, %failure, "asking for the journal once more");
         fetched.counters.count_fetch(failure.result);
-        tokio::time::sleep_until(asked.last + SPACING).await;
+        tokio::time::sleep_until(asked.last + PACE).await;
         let _permit = target.api.permit().await;
         asked.last = Instant::now();
         outcome = answer(&target).await;

@@ -13,7 +13,7 @@ use super::{Target, optional};
 use crate::collector::{Recipients, Run};
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
-use crate::green_api::SPACING;
+use crate::green_api::{PACE, SPACING};
 
 /// What is known of the recipients of each status.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +57,7 @@ pub(super) async fn run(
         .enumerate()
     {
         if turn > 0 {
-            tokio::time::sleep_until(asked.last + SPACING).await;
+            tokio::time::sleep_until(asked.last + PACE).await;
         }
         let query = form_urlencoded(id);
         let (request, outcome) = STATISTIC.make(&target, &query).await;
