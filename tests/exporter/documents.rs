@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use greenapi_exporter::catalogue::FAMILIES;
 use greenapi_exporter::cli::Cli;
+use greenapi_exporter::collector::Collector;
+use greenapi_exporter::label::LabelValue;
 
 fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -97,6 +99,26 @@ fn the_readme_lists_every_command() {
         .get_subcommands()
         .filter(|command| !command.is_hide_set())
         .map(|command| command.get_name().to_owned())
+        .collect();
+    assert_eq!(documented, actual);
+}
+
+#[test]
+fn the_readme_lists_every_optional_collector_with_what_it_shows() {
+    let documented: BTreeSet<(String, String)> = table("Configuration")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].clone()))
+        .collect();
+    let shown_by = |collector: &Collector| {
+        let source = format!("(collector {}).", collector.as_str());
+        let families = FAMILIES.iter().filter(|family| family.help.ends_with(&source));
+        families.map(|family| family.name).collect::<Vec<_>>().join(", ")
+    };
+    let optional = Collector::ALL
+        .iter()
+        .filter(|collector| **collector != Collector::Outgoing);
+    let actual: BTreeSet<(String, String)> = optional
+        .map(|collector| (collector.as_str().to_owned(), shown_by(collector)))
         .collect();
     assert_eq!(documented, actual);
 }
