@@ -5,10 +5,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::CONTENT_LENGTH;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use rustls::ServerConfig;
@@ -20,9 +22,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use super::Body;
 use super::requests::Requests;
 use super::settings::H2;
+use super::{Body, full};
 
 /// Prepares the socket of a new connection.
 pub(super) fn prepare(stream: &TcpStream) {
@@ -101,6 +103,15 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let requests = Arc::new(Requests::default());
+    // For HTTP/1, hyper sees to it that the answer to a HEAD has no body.
+    let handler = move |request: Request<Incoming>| {
+        let is_head = request.method() == Method::HEAD;
+        let answer = handler(request);
+        async move {
+            let answer = answer.await;
+            if is_head { head_of(answer) } else { answer }
+        }
+    };
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(30))
@@ -109,6 +120,16 @@ where
         .max_header_list_size(MAX_HEADER_BYTES.into())
         .serve_connection(TokioIo::new(stream), service(handler, &requests));
     run(connection, requests, connections);
+}
+
+/// The answer without its body, whose length it still tells.
+fn head_of(answer: Response<Body>) -> Response<Body> {
+    let length = answer.body().size_hint().exact();
+    let mut head = answer.map(|_| full(Bytes::new()));
+    if let Some(length) = length {
+        head.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    head
 }
 
 fn service<H, F>(

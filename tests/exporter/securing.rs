@@ -155,6 +155,18 @@ async fn tls_is_spoken_over_http_2_and_http_1() {
 }
 
 #[tokio::test]
+async fn a_head_is_answered_without_the_body_whose_length_it_tells() {
+    let site = Site::start_tls("").await;
+    for version in ["--http1.1", "--http2"] {
+        let answer = site.curl("https", "/-/healthy", &[version, "--head"]).await;
+        assert_eq!(answer.code, Some(0), "{version}: {}", answer.stderr);
+        let answer = answer.stdout.to_lowercase();
+        assert!(answer.contains("\r\ncontent-length: 8\r\n"), "{version}: {answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{version}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn http_2_can_be_switched_off() {
     let site = Site::start(&format!("{TLS}http_server_config:\n  http2: false\n")).await;
     assert_eq!(site.status("https", &["--http2"]).await, "HTTP/1.1 200 OK");
