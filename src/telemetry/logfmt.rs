@@ -87,8 +87,24 @@ fn write_value(writer: &mut impl Write, value: &str) -> fmt::Result {
     if !value.is_empty() && value.chars().all(is_plain) {
         writer.write_str(value)
     } else {
-        write!(writer, "{value:?}")
+        write_quoted(writer, value)
     }
+}
+
+/// Escapes as JSON does: readers of logfmt know no other escapes.
+fn write_quoted(writer: &mut impl Write, value: &str) -> fmt::Result {
+    writer.write_char('"')?;
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => write!(writer, "\\{c}")?,
+            '\n' => writer.write_str("\\n")?,
+            '\r' => writer.write_str("\\r")?,
+            '\t' => writer.write_str("\\t")?,
+            c if c.is_control() => write!(writer, "\\u{:04x}", u32::from(c))?,
+            c => writer.write_char(c)?,
+        }
+    }
+    writer.write_char('"')
 }
 
 #[cfg(test)]
@@ -108,6 +124,9 @@ mod tests {
         check("", r#""""#);
         check("a=b", r#""a=b""#);
         check("he said \"no\"\nlevel=ERROR", r#""he said \"no\"\nlevel=ERROR""#);
-        check("\u{1b}[31mred", r#""\u{1b}[31mred""#);
+        check("tab\tand\rreturn", r#""tab\tand\rreturn""#);
+        check(r"C:\logs", r#""C:\\logs""#);
+        check("\u{1b}[31mred", r#""\u001b[31mred""#);
+        check("👩\u{200d}🍳 Cafe\u{301}", "\"👩\u{200d}🍳 Cafe\u{301}\"");
     }
 }
