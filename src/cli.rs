@@ -1,16 +1,16 @@
 //! Flags and commands. Every flag has an environment variable: `GREENAPI_EXPORTER_` and its name.
 
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::filter::LevelFilter;
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{DurationError, PrometheusDuration};
 use crate::pages::PageName;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, LogLevel};
 
 /// Prometheus exporter for GREEN-API's WhatsApp statuses.
 #[derive(Debug, Parser)]
@@ -286,26 +286,52 @@ pub struct World {
 /// What to log.
 #[derive(Debug, Args)]
 pub struct Log {
-    /// Least severe level to log: error, warn, info, debug or trace
+    /// Least severe level to log
     #[arg(
         long = "log.level",
         value_name = "LEVEL",
         env = "GREENAPI_EXPORTER_LOG_LEVEL",
+        value_enum,
+        ignore_case = true,
         default_value = "info"
     )]
-    pub level: LevelFilter,
+    pub level: LogLevel,
     /// Format of log lines
     #[arg(
         long = "log.format",
         value_name = "FORMAT",
         env = "GREENAPI_EXPORTER_LOG_FORMAT",
         value_enum,
+        ignore_case = true,
         default_value = "logfmt"
     )]
     pub format: LogFormat,
 }
 
 impl Cli {
+    /// Reads the arguments of the process. A flag is not given if its environment variable is empty, as it is where a compose file
+    /// passes on what isn't set.
+    ///
+    /// The error is what to tell people, which may be the help that they asked for.
+    pub fn read(environment: fn(&str) -> Option<String>) -> Result<Self, clap::Error> {
+        let is_empty = |variable: &OsStr| {
+            variable
+                .to_str()
+                .and_then(environment)
+                .is_some_and(|value| value.is_empty())
+        };
+        let without_empty = |argument: Arg| {
+            if argument.get_env().is_some_and(is_empty) {
+                argument.env(None::<&'static str>)
+            } else {
+                argument
+            }
+        };
+        let command = Self::command().mut_args(without_empty);
+        let command = command.mut_subcommands(|command| command.mut_args(without_empty));
+        Self::from_arg_matches(&command.try_get_matches()?)
+    }
+
     /// What is logged, whatever the command.
     pub fn log(&self) -> &Log {
         match &self.command {

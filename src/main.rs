@@ -5,13 +5,12 @@ mod commands;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use greenapi_exporter::cli::{Cli, Command};
 use greenapi_exporter::clock::Clock;
 use greenapi_exporter::telemetry;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(environment) {
         Ok(cli) => cli,
         Err(usage) => {
             let code = ExitCode::from(u8::from(usage.use_stderr()));

@@ -25,9 +25,36 @@ pub enum LogFormat {
     Json,
 }
 
+/// Which events are logged: those that are at least so severe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogLevel {
+    /// What keeps the exporter from its work.
+    Error,
+    /// What somebody has to do something about.
+    Warn,
+    /// What happens seldom.
+    Info,
+    /// What happens at each scrape.
+    Debug,
+    /// All there is.
+    Trace,
+}
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
 /// Writes logs of `level` and above from now on, and lets them be captured. The error says that somebody else already does.
-pub fn start(level: LevelFilter, format: LogFormat) -> Result<Captures, TryInitError> {
-    let own = Targets::new().with_target(OWN, level);
+pub fn start(level: LogLevel, format: LogFormat) -> Result<Captures, TryInitError> {
+    let own = Targets::new().with_target(OWN, LevelFilter::from(level));
     let layer = layer().with_writer(std::io::stderr).with_ansi(false);
     let layer = match format {
         LogFormat::Logfmt => layer.event_format(Logfmt).boxed(),

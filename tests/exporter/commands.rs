@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use clap::CommandFactory;
+use greenapi_exporter::cli::Cli;
 use greenapi_exporter::simulator::Behaviour;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -34,6 +36,21 @@ async fn the_version_is_told_as_prometheus_tells_its_own() {
 }
 
 #[tokio::test]
+async fn an_empty_environment_variable_sets_nothing() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let file = TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    for command in ["once", "check-config"] {
+        let mut program = binary(&[command, "--config.file", file.path()]);
+        let flags = Cli::command();
+        for flag in flags.find_subcommand(command).unwrap().get_arguments() {
+            program.envs(flag.get_env().map(|variable| (variable, "")));
+        }
+        let finished = run(&mut program).await;
+        assert_eq!(finished.code, Some(0), "{command}: {}", finished.stderr);
+    }
+}
+
+#[tokio::test]
 async fn usage_errors_end_with_1() {
     for arguments in [
         &["--nonsense"][..],
@@ -42,6 +59,7 @@ async fn usage_errors_end_with_1() {
         &["--web.telemetry-path", "metrics"],
         &["--web.telemetry-path", "/probe"],
         &["--log.level", "loud"],
+        &["--log.level="],
         &["--log.format", "xml"],
         &["--scrape.timeout-offset", "soon"],
         &["--shard.ordinal", "many"],
