@@ -151,7 +151,7 @@ pub fn instances(body: &[u8]) -> Result<(Vec<PartnerInstance>, u64), Failure> {
     if listed.is_empty() && malformed > 0 {
         return Err(Failure::invalid_json("no element is an instance".to_owned()));
     }
-    listed.retain(|instance| !instance.deleted);
+    listed.retain(|instance| instance.deleted != Some(true));
     Ok((listed, malformed))
 }
 
@@ -170,7 +170,7 @@ pub struct PartnerInstance {
     pub token: Result<Token, AccountError>,
     /// Deleted instances stay listed for 3 months.
     #[serde(default)]
-    deleted: bool,
+    deleted: Option<bool>,
 }
 
 fn token<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Result<Token, AccountError>, D::Error> {
@@ -250,6 +250,7 @@ mod tests {
         };
         check(r#"{"idInstance":8,"apiTokenInstance":"b","name":null}"#, &[7, 8], 0);
         check(r#"{"idInstance":"8","apiTokenInstance":"b"}"#, &[7, 8], 0);
+        check(r#"{"idInstance":8,"apiTokenInstance":"b","deleted":null}"#, &[7, 8], 0);
         check(r#"{"idInstance":8,"apiTokenInstance":"b","deleted":true}"#, &[7], 0);
         for element in [
             "5",
