@@ -21,17 +21,23 @@
 )]
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 
-use crate::journal::{Record, SendByApi, StatusId, StatusMessage, TypeMessage};
+use crate::journal::Record;
 
 use keys::KnownKeys;
-use strings::{after_spaces, closing_quote, dense_strings, ends_escaping, short_number, short_plain, unescaped};
+use number::{Number, timestamp_of_number};
+use space::trim_space;
+use status::{Draft, Role};
+use strings::{closing_quote, ends_escaping, unescaped};
 
 mod keys;
+mod number;
+mod plain;
+mod space;
+mod status;
 mod strings;
 
 /// The fold of a journal: takes its bytes as they come, cut anywhere, and gives its statuses.
@@ -150,99 +156,6 @@ impl Fold {
             (State::FirstKey, _, Some(&Container::Object(role))) => self.members(simd, role, bytes),
             (State::Colon, b':', _) => self.value(simd, after),
             _ => self.refuse(bytes),
-        }
-    }
-
-    /// Goes over the members of an object from a key on, as long as they are plain, and into the one that isn't.
-    #[simd]
-    fn members<'a, S: Simd>(&mut self, simd: S, object: Role, mut bytes: &'a [u8]) -> Step<'a> {
-        while let Some((role, value)) = self.plain_key(simd, bytes) {
-            self.role = object.of_member(role);
-            let Some(rest) = self.plain_value(simd, value) else {
-                return self.value(simd, value);
-            };
-            let Some(next) = after(b',', rest) else {
-                self.end_value();
-                return Some(rest);
-            };
-            bytes = next;
-        }
-        self.key(simd, bytes)
-    }
-
-    /// Goes over the elements of an array, as long as they are strings that nothing captures, and into the one that isn't.
-    #[simd]
-    fn elements<'a, S: Simd>(&mut self, simd: S, role: Role, mut bytes: &'a [u8]) -> Step<'a> {
-        let mut is_first = true;
-        while role != Role::Element
-            && let Some(text) = after(b'"', bytes)
-        {
-            let Some(quote) = closing_quote(simd, false, text) else {
-                break;
-            };
-            self.draft.begin(role, b'"');
-            let rest = &text[quote + 1..];
-            let Some(next) = after(b',', rest) else {
-                self.end_value();
-                return Some(rest);
-            };
-            bytes = next;
-            // How the first one is divided from the second one tells how they all are.
-            if std::mem::take(&mut is_first) {
-                let (strings, length) = match rest {
-                    [b',', b'"', strings @ ..] => dense_strings::<2, _>(simd, strings),
-                    [b',', b' ', b'"', strings @ ..] => dense_strings::<3, _>(simd, strings),
-                    _ => (0, 0),
-                };
-                self.draft.participants(role, strings);
-                bytes = &bytes[length..];
-            }
-        }
-        self.role = role;
-        self.value(simd, bytes)
-    }
-
-    /// Goes over a key that is whole and plain, and to its value: what this is in a status, and the bytes from it on.
-    #[inline(always)]
-    fn plain_key<'a, S: Simd>(&mut self, simd: S, bytes: &'a [u8]) -> Option<(Role, &'a [u8])> {
-        let text = after(b'"', bytes)?;
-        self.known_keys.find(simd, text).or_else(|| self.new_key(simd, text))
-    }
-
-    #[simd]
-    #[inline(never)]
-    fn new_key<'a, S: Simd>(&mut self, simd: S, text: &'a [u8]) -> Option<(Role, &'a [u8])> {
-        let key = short_plain(simd, text)?;
-        let value = trim_space(after(b':', &text[key.len() + 1..])?);
-        let role = Role::in_status(key);
-        self.known_keys.learn(text, value, role);
-        Some((role, value))
-    }
-
-    /// Goes over the value of a member that is whole and spelled as most are; `None` where it isn't, and nothing is lost.
-    #[inline(always)]
-    fn plain_value<'a, S: Simd>(&mut self, simd: S, bytes: &'a [u8]) -> Step<'a> {
-        let (&first, after) = bytes.split_first()?;
-        self.draft.begin(self.role, first);
-        match first {
-            b'"' if self.role.is_captured() => {
-                let text = short_plain(simd, after)?;
-                self.draft.captured(self.role, text);
-                Some(&after[text.len() + 1..])
-            }
-            b'"' => Some(&after[closing_quote(simd, false, after)? + 1..]),
-            b'1'..=b'9' => {
-                let (integer, rest) = short_number(simd, bytes)?;
-                if self.role == Role::Timestamp {
-                    self.draft.timestamp = in_range(integer);
-                }
-                Some(rest)
-            }
-            b'[' if self.open.len() < DEEPEST => after.strip_prefix(b"]"),
-            b't' => after.strip_prefix(b"rue"),
-            b'f' => after.strip_prefix(b"alse"),
-            b'n' => after.strip_prefix(b"ull"),
-            _ => None,
         }
     }
 
@@ -437,193 +350,11 @@ enum State {
     Invalid,
 }
 
-/// How far a number has got (RFC 8259, section 6).
-#[derive(Debug, Clone, Copy)]
-enum Number {
-    Start,
-    Minus,
-    Zero,
-    Integer,
-    Point,
-    Fraction,
-    Exponent,
-    ExponentSign,
-    ExponentDigits,
-}
-
-impl Number {
-    /// The number with one more byte; `None` if that doesn't belong to it.
-    fn next(self, byte: u8) -> Option<Self> {
-        Some(match (self, byte) {
-            (Self::Start, b'-') => Self::Minus,
-            (Self::Start | Self::Minus, b'0') => Self::Zero,
-            (Self::Start | Self::Minus | Self::Integer, b'0'..=b'9') => Self::Integer,
-            (Self::Zero | Self::Integer, b'.') => Self::Point,
-            (Self::Point | Self::Fraction, b'0'..=b'9') => Self::Fraction,
-            (Self::Zero | Self::Integer | Self::Fraction, b'e' | b'E') => Self::Exponent,
-            (Self::Exponent, b'+' | b'-') => Self::ExponentSign,
-            (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => Self::ExponentDigits,
-            _ => return None,
-        })
-    }
-
-    fn is_complete(self) -> bool {
-        matches!(self, Self::Zero | Self::Integer | Self::Fraction | Self::ExponentDigits)
-    }
-}
-
 /// An open container, by what it is as a value.
 #[derive(Debug, Clone, Copy)]
 enum Container {
     Array(Role),
     Object(Role),
-}
-
-/// What a value, or a key, is to the journal.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Role {
-    #[default]
-    Journal,
-    Element,
-    Key,
-    IdMessage,
-    Timestamp,
-    StatusMessage,
-    TypeMessage,
-    SendByApi,
-    Participants,
-    Participant,
-    ExtendedText,
-    TextParticipants,
-    TextParticipant,
-    Skipped,
-}
-
-impl Role {
-    /// What the elements of an array are.
-    fn of_element(self) -> Self {
-        match self {
-            Self::Journal => Self::Element,
-            Self::Participants => Self::Participant,
-            Self::TextParticipants => Self::TextParticipant,
-            _ => Self::Skipped,
-        }
-    }
-
-    /// What a member of a status is, by its key.
-    fn in_status(key: &[u8]) -> Self {
-        match key {
-            b"idMessage" => Self::IdMessage,
-            b"timestamp" => Self::Timestamp,
-            b"statusMessage" => Self::StatusMessage,
-            b"typeMessage" => Self::TypeMessage,
-            b"sendByApi" => Self::SendByApi,
-            b"participants" => Self::Participants,
-            b"extendedTextMessage" => Self::ExtendedText,
-            _ => Self::Skipped,
-        }
-    }
-
-    /// What a member of an object is, by what it would be in a status.
-    fn of_member(self, in_status: Self) -> Self {
-        match (self, in_status) {
-            (Self::Element, role) => role,
-            (Self::ExtendedText, Self::Participants) => Self::TextParticipants,
-            _ => Self::Skipped,
-        }
-    }
-
-    /// Whether it is kept until it is complete, if it is a string.
-    fn is_captured(self) -> bool {
-        matches!(
-            self,
-            Self::Key | Self::IdMessage | Self::Timestamp | Self::StatusMessage | Self::TypeMessage
-        )
-    }
-}
-
-/// The status at hand, as far as it is known.
-#[derive(Debug, Default)]
-struct Draft {
-    /// Empty unless there is one.
-    id_message: Vec<u8>,
-    /// `None` unless it is usable.
-    timestamp: Option<u64>,
-    status_message: Option<StatusMessage>,
-    type_message: Option<TypeMessage>,
-    send_by_api: Option<SendByApi>,
-    participants: u32,
-    text_participants: u32,
-}
-
-impl Draft {
-    /// Takes the first byte of a value, which tells its type, and forgets what an equal key had said before.
-    fn begin(&mut self, role: Role, byte: u8) {
-        match role {
-            Role::Element => {
-                self.id_message.clear();
-                *self = Self {
-                    id_message: std::mem::take(&mut self.id_message),
-                    ..Self::default()
-                };
-            }
-            Role::IdMessage => self.id_message.clear(),
-            Role::Timestamp => self.timestamp = None,
-            Role::StatusMessage => self.status_message = (byte != b'n').then_some(StatusMessage::Other),
-            Role::TypeMessage => self.type_message = (byte != b'n').then_some(TypeMessage::Other),
-            Role::SendByApi => {
-                self.send_by_api = match byte {
-                    b't' => Some(SendByApi::True),
-                    b'f' => Some(SendByApi::False),
-                    _ => None,
-                }
-            }
-            Role::Participants => self.participants = 0,
-            Role::ExtendedText | Role::TextParticipants => self.text_participants = 0,
-            Role::Participant | Role::TextParticipant => self.participants(role, 1),
-            Role::Journal | Role::Key | Role::Skipped => {}
-        }
-    }
-
-    /// Counts more participants.
-    fn participants(&mut self, role: Role, more: u32) {
-        let participants = match role {
-            Role::Participant => &mut self.participants,
-            Role::TextParticipant => &mut self.text_participants,
-            _ => return,
-        };
-        *participants = participants.saturating_add(more);
-    }
-
-    /// Takes a text that was captured, which always is one.
-    fn captured(&mut self, role: Role, text: &[u8]) {
-        match role {
-            Role::IdMessage => self.id_message.extend_from_slice(text),
-            Role::Timestamp => self.timestamp = timestamp_of_digits(text),
-            Role::StatusMessage => self.status_message = Some(StatusMessage::parse(text)),
-            Role::TypeMessage => self.type_message = Some(TypeMessage::parse(text)),
-            _ => {}
-        }
-    }
-
-    /// The status; `None` if it is malformed.
-    fn record(&self) -> Option<Record> {
-        if self.id_message.is_empty() {
-            return None;
-        }
-        Some(Record {
-            id: StatusId::of(&self.id_message),
-            timestamp: self.timestamp?,
-            participants: if self.participants > 0 {
-                self.participants
-            } else {
-                self.text_participants
-            },
-            status_message: self.status_message.unwrap_or(StatusMessage::Unknown),
-            type_message: self.type_message.unwrap_or(TypeMessage::Unknown),
-            send_by_api: self.send_by_api.unwrap_or(SendByApi::Unknown),
-        })
-    }
 }
 
 /// Keeps a piece of a token, though never more of it than shows that it is too long.
@@ -641,57 +372,8 @@ fn whole<'a>(scratch: &mut Vec<u8>, last: &'a [u8]) -> Cow<'a, [u8]> {
     Cow::Owned(std::mem::take(scratch))
 }
 
-/// The bytes from the first that isn't white space.
-#[inline]
-fn trim_space(mut bytes: &[u8]) -> &[u8] {
-    while let [byte, rest @ ..] = bytes
-        && *byte <= b' '
-        && matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
-    {
-        // Many spaces in a row are an indentation.
-        bytes = if *byte == b'\n' { after_spaces(rest) } else { rest };
-    }
-    bytes
-}
-
-/// What comes after `byte`, if that comes next but for white space.
-#[inline]
-fn after(byte: u8, bytes: &[u8]) -> Option<&[u8]> {
-    let (&first, rest) = bytes.split_first()?;
-    if first == byte {
-        return Some(rest);
-    }
-    // Most journals have no white space at all.
-    (first <= b' ').then(|| trim_space(bytes).strip_prefix(&[byte]))?
-}
-
-fn timestamp_of_number(number: &str) -> Option<u64> {
-    let seconds = if let Ok(seconds) = number.parse() {
-        seconds
-    } else if number.contains(['e', 'E']) {
-        Duration::try_from_secs_f64(number.parse::<f64>().ok()?.trunc())
-            .ok()?
-            .as_secs()
-    } else {
-        number.split('.').next()?.parse().ok()?
-    };
-    in_range(seconds)
-}
-
-fn timestamp_of_digits(text: &[u8]) -> Option<u64> {
-    let digits = text.iter().all(u8::is_ascii_digit).then_some(text)?;
-    in_range(std::str::from_utf8(digits).ok()?.parse().ok()?)
-}
-
-fn in_range(timestamp: u64) -> Option<u64> {
-    (1..=LATEST_TIMESTAMP).contains(&timestamp).then_some(timestamp)
-}
-
 /// The longest raw form of a key, a captured text or a captured number, in bytes and without quotes.
 pub const LONGEST_CAPTURED: usize = 1024;
 
 /// How many containers may be open at once: `serde_json` refuses the 128th.
 const DEEPEST: usize = 127;
-
-/// The end of the year 9999, in Unix seconds.
-const LATEST_TIMESTAMP: u64 = 253_402_300_799;

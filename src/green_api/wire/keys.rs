@@ -2,7 +2,7 @@
 
 use fearless_simd::prelude::*;
 
-use super::Role;
+use super::status::Role;
 use super::strings::{HALF, differences};
 
 /// Keys that came before.

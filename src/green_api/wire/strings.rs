@@ -190,19 +190,6 @@ fn first_of(bits: u64) -> usize {
     bits.trailing_zeros() as usize
 }
 
-/// What comes after some spaces.
-pub(super) fn after_spaces(mut bytes: &[u8]) -> &[u8] {
-    const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
-    while let Some((first, rest)) = bytes.split_first_chunk() {
-        let others = u64::from_le_bytes(*first) ^ SPACES;
-        if others != 0 {
-            return &bytes[others.trailing_zeros() as usize / 8..];
-        }
-        bytes = rest;
-    }
-    bytes
-}
-
 /// Whether the byte after these bytes of a string is escaped: an even number of backslashes escape each other.
 pub(super) fn ends_escaping(bytes: &[u8]) -> bool {
     bytes.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1
