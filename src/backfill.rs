@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use crate::account::InstanceId;
 use crate::catalogue::{Family, ID_INSTANCE, STATUSES, TRANSITIONS};
-use crate::journal::{Record, texts};
+use crate::journal::{Labels, Record};
 use crate::ledger::entry::States;
 
 /// Writes the counters of `records` from `start` to `end`, both in Unix seconds, to `out`.
@@ -23,11 +23,9 @@ pub fn write(records: &[Record], id: InstanceId, (start, end): (u64, u64), out: 
     {
         let kind = record.kind();
         statuses.entry(kind.texts()).or_default().push(record.timestamp);
-        for state in States::shown_by(record.status_message).beyond(States::default()) {
-            transitions
-                .entry(texts((state, kind)))
-                .or_default()
-                .push(record.timestamp);
+        for status_message in States::shown_by(record.status_message).beyond(States::default()) {
+            let labels = Labels { status_message, kind };
+            transitions.entry(labels.texts()).or_default().push(record.timestamp);
         }
     }
     write_family(&STATUSES, statuses, id, (start, end), out)?;

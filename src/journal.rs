@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of JSON, HTTP or time. A status is reduced to what is counted; texts and phone numbers never get here.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use siphasher::sip128::SipHasher13;
@@ -180,6 +181,40 @@ impl Kind {
     }
 }
 
+/// A state and a kind: the labels of what is counted of statuses by how far they have got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Labels {
+    /// How far they have got.
+    pub status_message: StatusMessage,
+    /// Of which kind they are.
+    pub kind: Kind,
+}
+
+impl Labels {
+    /// How many there are.
+    const COUNT: usize = StatusMessage::ALL.len() * Kind::COUNT;
+
+    /// Their number among all label sets.
+    fn number(self) -> usize {
+        self.status_message as usize * Kind::COUNT + self.kind.number()
+    }
+
+    /// The label set of this number, which must be one.
+    fn numbered(number: usize) -> Self {
+        let (status_message, kind) = divided(number, Kind::COUNT);
+        Self {
+            status_message: StatusMessage::ALL[status_message],
+            kind: Kind::numbered(kind),
+        }
+    }
+
+    /// The label values, in the order of the labels of `greenapi_journal_statuses`.
+    pub fn texts(self) -> [&'static str; 4] {
+        let [type_message, send_by_api, audience] = self.kind.texts();
+        [self.status_message.as_str(), type_message, send_by_api, audience]
+    }
+}
+
 fn divided(number: usize, by: usize) -> (usize, usize) {
     (number / by, number % by)
 }
@@ -202,12 +237,20 @@ pub struct Record {
 }
 
 impl Record {
-    /// The labels of this status.
+    /// The labels of this status that never change.
     pub fn kind(&self) -> Kind {
         Kind {
             type_message: self.type_message,
             send_by_api: self.send_by_api,
             audience: Audience::of(self.participants),
+        }
+    }
+
+    /// All labels of this status.
+    pub fn labels(&self) -> Labels {
+        Labels {
+            status_message: self.status_message,
+            kind: self.kind(),
         }
     }
 
@@ -276,7 +319,7 @@ impl Journal {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Number of statuses by state and kind, in the order of the labels' texts.
-    pub counts: Vec<((StatusMessage, Kind), u64)>,
+    pub counts: Vec<(Labels, u64)>,
     /// Latest last action, in Unix seconds.
     pub newest: Option<u64>,
     /// Earliest last action among the pending, in Unix seconds.
@@ -286,64 +329,46 @@ pub struct Tally {
 impl Tally {
     /// Counts `records`. The label sets of `previous` are kept, at 0 where nothing has them now, so that a series once shown stays.
     pub fn new<'a>(records: impl IntoIterator<Item = &'a Record>, previous: &Self) -> Self {
+        // A place for every label set that there can be: to search for it for every record would take longer than all else.
+        let mut counts = [None; Labels::COUNT];
+        for (labels, _) in &previous.counts {
+            counts[labels.number()] = Some(0);
+        }
         let mut tally = Self {
-            counts: previous.counts.iter().map(|(labels, _)| (*labels, 0)).collect(),
+            counts: Vec::with_capacity(previous.counts.len()),
             ..Self::default()
         };
-        // Where each label set's count is: to search it for every record would take longer than all else.
-        let mut places = [NOWHERE; LABEL_SETS];
-        for (place, (labels, _)) in (0..).zip(&tally.counts) {
-            places[label_set(*labels)] = place;
-        }
         for record in records {
-            tally.add(record, &mut places);
+            *counts[record.labels().number()].get_or_insert(0) += 1;
+            tally.newest = tally.newest.max(Some(record.timestamp));
+            if record.status_message == StatusMessage::Pending {
+                let earliest = tally
+                    .oldest_pending
+                    .map_or(record.timestamp, |oldest| oldest.min(record.timestamp));
+                tally.oldest_pending = Some(earliest);
+            }
         }
-        if tally.counts.len() > previous.counts.len() {
-            tally.counts.sort_unstable_by_key(|(labels, _)| texts(*labels));
-        }
+        let shown = |number: &usize| Some((Labels::numbered(*number), counts[*number]?));
+        tally.counts.extend(NUMBERS_IN_TEXT_ORDER.iter().filter_map(shown));
         tally
-    }
-
-    fn add(&mut self, record: &Record, places: &mut [u16; LABEL_SETS]) {
-        let labels = (record.status_message, record.kind());
-        let place = &mut places[label_set(labels)];
-        if let Some((_, count)) = self.counts.get_mut(usize::from(*place)) {
-            *count += 1;
-        } else {
-            *place = self.counts.len().try_into().unwrap_or(NOWHERE);
-            self.counts.push((labels, 1));
-        }
-        self.newest = self.newest.max(Some(record.timestamp));
-        if record.status_message == StatusMessage::Pending {
-            let earliest = self
-                .oldest_pending
-                .map_or(record.timestamp, |oldest| oldest.min(record.timestamp));
-            self.oldest_pending = Some(earliest);
-        }
     }
 
     /// How many statuses are in a state.
     pub fn in_state(&self, status_message: StatusMessage) -> u64 {
-        let of_state = self.counts.iter().filter(|((state, _), _)| *state == status_message);
+        let of_state = self
+            .counts
+            .iter()
+            .filter(|(labels, _)| labels.status_message == status_message);
         of_state.map(|(_, count)| count).sum()
     }
 }
 
-/// The label values of a series of `greenapi_journal_statuses`, in the order of its labels.
-pub fn texts((status_message, kind): (StatusMessage, Kind)) -> [&'static str; 4] {
-    let [type_message, send_by_api, audience] = kind.texts();
-    [status_message.as_str(), type_message, send_by_api, audience]
-}
-
-/// The number of a label set among all that there can be.
-fn label_set((status_message, kind): (StatusMessage, Kind)) -> usize {
-    status_message as usize * Kind::COUNT + kind.number()
-}
-
-const LABEL_SETS: usize = StatusMessage::ALL.len() * Kind::COUNT;
-
-/// The place of a count that there isn't.
-const NOWHERE: u16 = u16::MAX;
+/// The numbers of all label sets, sorted once instead of for every tally.
+static NUMBERS_IN_TEXT_ORDER: LazyLock<Vec<usize>> = LazyLock::new(|| {
+    let mut numbers: Vec<usize> = (0..Labels::COUNT).collect();
+    numbers.sort_unstable_by_key(|number| Labels::numbered(*number).texts());
+    numbers
+});
 
 /// The number of minutes to ask the API for to cover `window`: a part of a minute asks for a whole one.
 pub fn minutes(window: Duration) -> u64 {
@@ -403,7 +428,7 @@ mod tests {
             let counts: Vec<_> = tally
                 .counts
                 .iter()
-                .map(|((state, _), count)| (*state, *count))
+                .map(|(labels, count)| (labels.status_message, *count))
                 .collect();
             assert_eq!(counts, expected);
             tally

@@ -23,7 +23,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::journal::{Journal, Record, StatusId, StatusMessage, minutes};
+use crate::journal::{Journal, Labels, Record, StatusId, StatusMessage, minutes};
 
 use entry::{Entry, States, hour};
 use totals::{PARTICIPANTS, Totals};
@@ -322,7 +322,10 @@ impl Draft<'_> {
     /// Counts what a status is known to have been through now and not `before`.
     fn count_states(&mut self, entry: &Entry, before: States, record: &Record) {
         for state in entry.states().beyond(before) {
-            self.totals().transitions.add((state, entry.kind()));
+            self.totals().transitions.add(Labels {
+                status_message: state,
+                kind: entry.kind(),
+            });
             // Whoever was seen in any state of the ladder has been `pending`.
             if state == record.status_message && before.contains(StatusMessage::Pending) {
                 self.totals()

@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 use super::MetricType::{Counter, Gauge};
 use super::{Family, Read, Value, gauge, in_text_order};
 use crate::fetch::FetchResult;
-use crate::journal::texts;
 use crate::label::LabelValue;
 use crate::snapshot::Instance;
 
@@ -94,7 +93,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &["status_message", "type_message", "send_by_api", "audience"],
         read: Read::Instance(|instance, samples| {
             for (labels, count) in instance.present_tally().iter().flat_map(|tally| &tally.counts) {
-                samples(&texts(*labels), Value::Gauge((*count).into()));
+                samples(&labels.texts(), Value::Gauge((*count).into()));
             }
         }),
     },

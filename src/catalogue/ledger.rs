@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::MetricType::{self, Counter, Gauge};
 use super::{Family, Read, Samples, Value, gauge};
-use crate::journal::{StatusMessage, texts};
+use crate::journal::{Labels, StatusMessage};
 use crate::label::LabelValue;
 use crate::ledger::totals::Histogram;
 
@@ -32,14 +32,15 @@ pub const TRANSITIONS: Family = Family {
     labels: &["status_message", "type_message", "send_by_api", "audience"],
     read: Read::Instance(|instance, samples| {
         let counted = &instance.counted;
-        for state in STATES {
-            for kind in &counted.kinds {
-                let total = counted.totals.transitions.get((state, *kind));
+        for status_message in STATES {
+            for &kind in &counted.kinds {
+                let labels = Labels { status_message, kind };
+                let total = counted.totals.transitions.get(labels);
                 // No status need ever be in an unrecognised state, so there is no series to be expected.
-                if total == 0 && state == StatusMessage::Other {
+                if total == 0 && status_message == StatusMessage::Other {
                     continue;
                 }
-                samples(&texts((state, *kind)), counter(total, counted.created));
+                samples(&labels.texts(), counter(total, counted.created));
             }
         }
     }),

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use crate::journal::{Kind, StatusMessage};
+use crate::journal::{Kind, Labels, StatusMessage};
 
 /// Everything counted of an instance's statuses (spec section 5).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Totals {
     /// Statuses first seen.
     pub statuses: Counts<Kind>,
     /// Times a status reached a state. `unknown` is no state and never among them.
-    pub transitions: Counts<(StatusMessage, Kind)>,
+    pub transitions: Counts<Labels>,
     /// Audience sizes of statuses first seen that list participants.
     pub participants: Histogram<{ PARTICIPANTS.len() }>,
     /// Delays until `sent`, `delivered` and `read`, in this order.

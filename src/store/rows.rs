@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::journal::{Audience, Kind, SendByApi, StatusId, StatusMessage, TypeMessage};
+use crate::journal::{Audience, Kind, Labels, SendByApi, StatusId, StatusMessage, TypeMessage};
 use crate::label::LabelValue;
 use crate::ledger::Summary;
 use crate::ledger::entry::{Entry, States};
@@ -53,9 +53,9 @@ pub(super) fn summary_row(summary: &Summary) -> Vec<u8> {
         row.extend(count.to_le_bytes());
     }
     row.extend((totals.transitions.iter().len() as u64).to_le_bytes());
-    for ((state, kind), count) in totals.transitions.iter() {
-        row.push(state_code(state));
-        row.extend(kind_codes(kind));
+    for (labels, count) in totals.transitions.iter() {
+        row.push(state_code(labels.status_message));
+        row.extend(kind_codes(labels.kind));
         row.extend(count.to_le_bytes());
     }
     row
@@ -74,7 +74,7 @@ pub(super) fn summary(row: &[u8]) -> Option<Summary> {
         participants: reader.histogram()?,
         delays: [reader.histogram()?, reader.histogram()?, reader.histogram()?],
         statuses: reader.counts(Reader::kind)?,
-        transitions: reader.counts(|reader| Some((reader.label(state_code)?, reader.kind()?)))?,
+        transitions: reader.counts(Reader::labels)?,
     };
     reader.0.is_empty().then_some(Summary {
         created,
@@ -168,6 +168,13 @@ impl Reader<'_> {
             type_message: self.label(type_code)?,
             send_by_api: self.label(origin_code)?,
             audience: self.label(audience_code)?,
+        })
+    }
+
+    fn labels(&mut self) -> Option<Labels> {
+        Some(Labels {
+            status_message: self.label(state_code)?,
+            kind: self.kind()?,
         })
     }
 

@@ -8,7 +8,7 @@ use greenapi_exporter::catalogue::{Family, MetricType, Number, Read, Value};
 use greenapi_exporter::collector::{Collected, ContactType, Run, Setting, StateInstance};
 use greenapi_exporter::fetch::FetchResult;
 use greenapi_exporter::journal::{
-    Audience, Journal, Kind, Record, SendByApi, StatusId, StatusMessage, Tally, TypeMessage,
+    Audience, Journal, Kind, Labels, Record, SendByApi, StatusId, StatusMessage, Tally, TypeMessage,
 };
 use greenapi_exporter::ledger::Ledger;
 use greenapi_exporter::shard::Shard;
@@ -66,13 +66,13 @@ pub(crate) fn up() -> Instance {
     counters.count_fetch(FetchResult::RateLimited);
     counters.malformed_records = 3;
     counters.unknown_type_messages = 2;
-    let labels = |status_message, type_message, send_by_api, audience| {
-        let kind = Kind {
+    let labels = |status_message, type_message, send_by_api, audience| Labels {
+        status_message,
+        kind: Kind {
             type_message,
             send_by_api,
             audience,
-        };
-        (status_message, kind)
+        },
     };
     let fetched = Fetched {
         latest: Some(fetch(FetchResult::Ok, 187)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use greenapi_exporter::journal::{Journal, Record, SendByApi, StatusId, StatusMessage, TypeMessage};
+use greenapi_exporter::journal::{Journal, Labels, Record, SendByApi, StatusId, StatusMessage, TypeMessage};
 use greenapi_exporter::ledger::Ledger;
 use greenapi_exporter::ledger::totals::Totals;
 use proptest::prelude::*;
@@ -189,7 +189,7 @@ proptest! {
         let (ledger, _) = visited(&new, &visits, CREATED + 30 * DAY);
         let totals = ledger.totals();
         for (kind, seen) in totals.statuses.iter() {
-            let reached = LADDER.map(|state| totals.transitions.get((state, kind)));
+            let reached = LADDER.map(|status_message| totals.transitions.get(Labels { status_message, kind }));
             prop_assert!(reached.is_sorted_by(|lower, higher| lower >= higher), "{:?}", reached);
             prop_assert_eq!(reached[0], seen);
         }

@@ -45,8 +45,9 @@ fn shown(totals: &Totals) -> String {
     for (kind, count) in totals.statuses.iter() {
         let _ = write!(text, "seen{} {count}, ", audience(kind.audience));
     }
-    for ((state, kind), count) in totals.transitions.iter() {
-        let _ = write!(text, "{}{} {count}, ", state.as_str(), audience(kind.audience));
+    for (labels, count) in totals.transitions.iter() {
+        let state = labels.status_message.as_str();
+        let _ = write!(text, "{state}{} {count}, ", audience(labels.kind.audience));
     }
     if totals.participants.count() > 0 {
         let _ = write!(text, "{} participants, ", totals.participants.sum);

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use greenapi_exporter::journal::{Audience, Journal, Kind, Record, SendByApi, StatusId, StatusMessage, TypeMessage};
+use greenapi_exporter::journal::{
+    Audience, Journal, Kind, Labels, Record, SendByApi, StatusId, StatusMessage, TypeMessage,
+};
 use greenapi_exporter::ledger::entry::Entry;
 use greenapi_exporter::ledger::totals::{
     Counts, DELAY_SECONDS, DELAYED, Histogram, Observations, PARTICIPANTS, Totals,
@@ -96,7 +98,7 @@ pub(super) fn answer(lives: &[Life], minutes: u64, now: u64) -> Journal {
 
 /// How many statuses were published, and reached each state, from the ledger's creation until `now`, if it was created and first
 /// read the journal at [`CREATED`].
-pub(super) fn events(lives: &[Life], now: u64) -> (Counts<Kind>, Counts<(StatusMessage, Kind)>) {
+pub(super) fn events(lives: &[Life], now: u64) -> (Counts<Kind>, Counts<Labels>) {
     let mut published = BTreeMap::new();
     let mut transitions = BTreeMap::new();
     for life in lives {
@@ -104,9 +106,10 @@ pub(super) fn events(lives: &[Life], now: u64) -> (Counts<Kind>, Counts<(StatusM
         if !is_known && life.reached[0] <= now {
             *published.entry(life.kind()).or_default() += 1;
         }
-        for (time, state) in life.reached.iter().zip(LADDER) {
+        for (time, status_message) in life.reached.iter().zip(LADDER) {
             if *time <= now && !(is_known && *time <= CREATED) {
-                *transitions.entry((state, life.kind())).or_default() += 1;
+                let kind = life.kind();
+                *transitions.entry(Labels { status_message, kind }).or_default() += 1;
             }
         }
     }
@@ -228,9 +231,10 @@ pub(super) fn by_the_rules(sightings: &[Sighting]) -> Totals {
             .filter_map(|(i, s)| Some((i, of(s, id)?)))
             .collect();
         let (index, first) = seen[0];
+        let kind = first.kind();
         let is_known = index == 0 && first.timestamp < CREATED;
         if !is_known {
-            *statuses.entry(first.kind()).or_default() += 1;
+            *statuses.entry(kind).or_default() += 1;
             participants.extend(Some(u64::from(first.participants)).filter(|number| *number > 0));
         }
         let states = || seen.iter().map(|(_, record)| record.status_message);
@@ -239,13 +243,14 @@ pub(super) fn by_the_rules(sightings: &[Sighting]) -> Totals {
         } else {
             StatusMessage::Unknown
         };
-        for state in LADDER.into_iter().filter(|state| *state > known_state) {
-            if states().any(|seen| seen >= state) {
-                *transitions.entry((state, first.kind())).or_default() += 1;
+        for status_message in LADDER.into_iter().filter(|state| *state > known_state) {
+            if states().any(|seen| seen >= status_message) {
+                *transitions.entry(Labels { status_message, kind }).or_default() += 1;
             }
         }
         if known_state != StatusMessage::Other && states().any(|seen| seen == StatusMessage::Other) {
-            *transitions.entry((StatusMessage::Other, first.kind())).or_default() += 1;
+            let status_message = StatusMessage::Other;
+            *transitions.entry(Labels { status_message, kind }).or_default() += 1;
         }
         for (nth, (_, record)) in seen.iter().enumerate() {
             let highest_before = states().take(nth).max();
