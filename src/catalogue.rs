@@ -139,6 +139,14 @@ impl MetricType {
 }
 
 impl Value<'_> {
+    /// What a counter says that has counted `total` since `created`; absent where nobody knows.
+    pub fn counter(total: impl Into<Number>, created: impl Into<Option<SystemTime>>) -> Self {
+        Self::Counter {
+            total: total.into(),
+            created: created.into(),
+        }
+    }
+
     /// Since when it counts; `None` for a gauge, or where nobody knows.
     pub fn created(&self) -> Option<SystemTime> {
         match self {

@@ -56,10 +56,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &["handler", "code"],
         read: Read::Exporter(|exporter, _, samples| {
             for requests in &exporter.http_requests {
-                let value = Value::Counter {
-                    total: requests.count.into(),
-                    created: Some(exporter.started),
-                };
+                let value = Value::counter(requests.count, exporter.started);
                 samples(&[requests.handler, &requests.code.to_string()], value);
             }
         }),

@@ -6,7 +6,6 @@ use super::MetricType::{Counter, Gauge};
 use super::{Family, Read, Value, gauge, in_text_order};
 use crate::fetch::FetchResult;
 use crate::label::LabelValue;
-use crate::snapshot::Instance;
 
 /// The results, sorted once instead of for every instance of every page.
 static FETCH_RESULTS: LazyLock<Vec<FetchResult>> = LazyLock::new(in_text_order);
@@ -57,9 +56,10 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Journal requests sent to the API, by result; a result served again is not counted.",
         labels: &["result"],
         read: Read::Instance(|instance, samples| {
+            let fetched = &instance.fetched;
             for result in FETCH_RESULTS.iter() {
-                let fetches = instance.fetched.counters.fetches(*result);
-                samples(&[result.as_str()], counter(instance, fetches));
+                let fetches = fetched.counters.fetches(*result);
+                samples(&[result.as_str()], Value::counter(fetches, fetched.created));
             }
         }),
     },
@@ -121,7 +121,8 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Journal elements skipped at each fetch because they are not objects, or lack an idMessage or a usable timestamp.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
-            samples(&[], counter(instance, instance.fetched.counters.malformed_records));
+            let fetched = &instance.fetched;
+            samples(&[], Value::counter(fetched.counters.malformed_records, fetched.created));
         }),
     },
     Family {
@@ -130,17 +131,12 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Values not recognised at each fetch, by field; the label of the same name shows them as other.",
         labels: &["field"],
         read: Read::Instance(|instance, samples| {
-            let counters = &instance.fetched.counters;
-            samples(&["status_message"], counter(instance, counters.unknown_status_messages));
-            samples(&["type_message"], counter(instance, counters.unknown_type_messages));
+            let fetched = &instance.fetched;
+            let counters = &fetched.counters;
+            let states = Value::counter(counters.unknown_status_messages, fetched.created);
+            let types = Value::counter(counters.unknown_type_messages, fetched.created);
+            samples(&["status_message"], states);
+            samples(&["type_message"], types);
         }),
     },
 ];
-
-/// What an instance has counted since its counters began.
-fn counter(instance: &Instance, total: u64) -> Value<'static> {
-    Value::Counter {
-        total: total.into(),
-        created: Some(instance.fetched.created),
-    }
-}

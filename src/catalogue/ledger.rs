@@ -19,7 +19,7 @@ pub const STATUSES: Family = Family {
         let counted = &instance.counted;
         for kind in &counted.kinds {
             let total = counted.totals.statuses.get(*kind);
-            samples(&kind.texts(), counter(total, counted.created));
+            samples(&kind.texts(), Value::counter(total, counted.created));
         }
     }),
 };
@@ -40,7 +40,7 @@ pub const TRANSITIONS: Family = Family {
                 if total == 0 && status_message == StatusMessage::Other {
                     continue;
                 }
-                samples(&labels.texts(), counter(total, counted.created));
+                samples(&labels.texts(), Value::counter(total, counted.created));
             }
         }
     }),
@@ -92,7 +92,7 @@ pub(super) const FAMILIES: &[Family] = &[
                 *by_type.entry(kind.type_message.as_str()).or_default() += counted.totals.statuses.get(*kind);
             }
             for (type_message, total) in by_type {
-                samples(&[type_message], counter(total, counted.created));
+                samples(&[type_message], Value::counter(total, counted.created));
             }
         }),
     },
@@ -103,7 +103,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &[],
         read: Read::Instance(|instance, samples| {
             let counted = &instance.counted;
-            samples(&[], counter(counted.totals.gaps, counted.created));
+            samples(&[], Value::counter(counted.totals.gaps, counted.created));
         }),
     },
     Family {
@@ -113,7 +113,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &[],
         read: Read::Instance(|instance, samples| {
             let counted = &instance.counted;
-            samples(&[], counter(counted.totals.gap_seconds, counted.created));
+            samples(&[], Value::counter(counted.totals.gap_seconds, counted.created));
         }),
     },
     Family {
@@ -129,7 +129,7 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Times that the ledger could not be written; counters stand still until it can.",
         labels: &[],
         read: Read::Exporter(|exporter, _, samples| {
-            samples(&[], counter(exporter.ledger_errors, exporter.started));
+            samples(&[], Value::counter(exporter.ledger_errors, exporter.started));
         }),
     },
 ];
@@ -142,13 +142,6 @@ const STATES: [StatusMessage; 5] = [
     StatusMessage::Read,
     StatusMessage::Sent,
 ];
-
-fn counter(total: u64, created: SystemTime) -> Value<'static> {
-    Value::Counter {
-        total: total.into(),
-        created: Some(created),
-    }
-}
 
 fn histogram<const BUCKETS: usize>(
     histogram: &Histogram<BUCKETS>,

@@ -79,7 +79,6 @@ pub(super) const FAMILIES: &[Family] = &[
 /// The only sample of a counter without labels, if the fact is known.
 fn counter(total: Option<impl Into<Number>>, created: Option<SystemTime>, samples: &mut Samples<'_>) {
     if let Some(total) = total {
-        let total = total.into();
-        samples(&[], Value::Counter { total, created });
+        samples(&[], Value::counter(total, created));
     }
 }

@@ -290,11 +290,7 @@ pub(crate) static HISTOGRAMS: [Family; 3] = [
         help: "A counter of parts.",
         labels: &[],
         read: Read::Exporter(|exporter, _, samples| {
-            let counter = Value::Counter {
-                total: Number::Float(0.1),
-                created: Some(exporter.started),
-            };
-            samples(&[], counter);
+            samples(&[], Value::counter(0.1, exporter.started));
         }),
     },
 ];
