@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 pub use ledger::{STATUSES, TRANSITIONS};
 
 use crate::label::LabelValue;
-use crate::snapshot::{Exporter, Instance, Snapshot};
+use crate::snapshot::{Exporter, Instance};
 
 /// All families of metrics, in order of their names.
 pub static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
@@ -69,8 +69,8 @@ pub enum MetricType {
 pub enum Read {
     /// From what is known of an instance.
     Instance(fn(&Instance, &mut Samples<'_>)),
-    /// From what is known of the exporter, and the page it is on.
-    Exporter(fn(&Exporter, &Snapshot, &mut Samples<'_>)),
+    /// From what is known of the exporter.
+    Exporter(fn(&Exporter, &mut Samples<'_>)),
 }
 
 /// Takes a sample: the values of the family's labels, in their order, and what was measured.

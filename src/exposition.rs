@@ -116,7 +116,7 @@ impl Page {
             }
             Read::Exporter(read) => {
                 if let Some(exporter) = &self.snapshot.exporter {
-                    read(exporter, &self.snapshot, &mut |labels, value| {
+                    read(exporter, &mut |labels, value| {
                         take(Sample {
                             id_instance: None,
                             labels,

@@ -171,6 +171,7 @@ impl Pages {
             build: BUILD,
             config_last_reload_successful: reload.successful,
             config_last_reload_success: reload.last_success,
+            instances: instances.len() as u64,
             ledger_entries,
             ledger_errors,
             shard: self.fleet.shard(),

@@ -201,6 +201,8 @@ pub struct Exporter {
     pub config_last_reload_successful: bool,
     /// When a configuration was last accepted.
     pub config_last_reload_success: SystemTime,
+    /// How many instances are on the page.
+    pub instances: u64,
     /// Statuses known to all ledgers.
     pub ledger_entries: u64,
     /// How often the store of the ledgers could not be written.

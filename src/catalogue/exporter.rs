@@ -9,7 +9,7 @@ pub(super) const FAMILIES: &[Family] = &[
         metric_type: Gauge,
         help: "Always 1; carries what the exporter was built from.",
         labels: &["version", "revision", "rustc"],
-        read: Read::Exporter(|exporter, _, samples| {
+        read: Read::Exporter(|exporter, samples| {
             let build = exporter.build;
             samples(&[build.version, build.revision, build.rustc], Value::Gauge(1.into()));
         }),
@@ -19,42 +19,42 @@ pub(super) const FAMILIES: &[Family] = &[
         metric_type: Gauge,
         help: "Instances on this page.",
         labels: &[],
-        read: Read::Exporter(|_, snapshot, samples| gauge(Some(snapshot.instances.len() as u64), samples)),
+        read: Read::Exporter(|exporter, samples| gauge(Some(exporter.instances), samples)),
     },
     Family {
         name: "greenapi_exporter_config_last_reload_successful",
         metric_type: Gauge,
         help: "1 if the configuration was accepted when it was last loaded, 0 if the one before is still in use.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(Some(exporter.config_last_reload_successful), samples)),
+        read: Read::Exporter(|exporter, samples| gauge(Some(exporter.config_last_reload_successful), samples)),
     },
     Family {
         name: "greenapi_exporter_config_last_reload_success_timestamp_seconds",
         metric_type: Gauge,
         help: "Unix time at which a configuration was last accepted.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(Some(exporter.config_last_reload_success), samples)),
+        read: Read::Exporter(|exporter, samples| gauge(Some(exporter.config_last_reload_success), samples)),
     },
     Family {
         name: "greenapi_exporter_shard_ordinal",
         metric_type: Gauge,
         help: "Which replica this is of those that share the instances, counted from 0.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(Some(u64::from(exporter.shard.ordinal())), samples)),
+        read: Read::Exporter(|exporter, samples| gauge(Some(u64::from(exporter.shard.ordinal())), samples)),
     },
     Family {
         name: "greenapi_exporter_shard_total",
         metric_type: Gauge,
         help: "How many replicas share the instances.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(Some(u64::from(exporter.shard.total())), samples)),
+        read: Read::Exporter(|exporter, samples| gauge(Some(u64::from(exporter.shard.total())), samples)),
     },
     Family {
         name: "greenapi_exporter_http_requests_total",
         metric_type: Counter,
         help: "Requests answered, by page and status code.",
         labels: &["handler", "code"],
-        read: Read::Exporter(|exporter, _, samples| {
+        read: Read::Exporter(|exporter, samples| {
             for requests in &exporter.http_requests {
                 let value = Value::counter(requests.count, exporter.started);
                 samples(&[requests.handler, &requests.code.to_string()], value);

@@ -121,14 +121,14 @@ pub(super) const FAMILIES: &[Family] = &[
         metric_type: Gauge,
         help: "Statuses known to the ledgers of all instances.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(Some(exporter.ledger_entries), samples)),
+        read: Read::Exporter(|exporter, samples| gauge(Some(exporter.ledger_entries), samples)),
     },
     Family {
         name: "greenapi_exporter_ledger_errors_total",
         metric_type: Counter,
         help: "Times that the ledger could not be written; counters stand still until it can.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| {
+        read: Read::Exporter(|exporter, samples| {
             samples(&[], Value::counter(exporter.ledger_errors, exporter.started));
         }),
     },

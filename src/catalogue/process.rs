@@ -11,7 +11,7 @@ pub(super) const FAMILIES: &[Family] = &[
         metric_type: Counter,
         help: "Seconds of user and system time spent.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| {
+        read: Read::Exporter(|exporter, samples| {
             let process = &exporter.process;
             counter(process.cpu_seconds, process.start_time, samples);
         }),
@@ -21,42 +21,42 @@ pub(super) const FAMILIES: &[Family] = &[
         metric_type: Gauge,
         help: "Open file descriptors.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(exporter.process.open_fds, samples)),
+        read: Read::Exporter(|exporter, samples| gauge(exporter.process.open_fds, samples)),
     },
     Family {
         name: "process_max_fds",
         metric_type: Gauge,
         help: "The most file descriptors that may be open; absent where unlimited.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(exporter.process.max_fds, samples)),
+        read: Read::Exporter(|exporter, samples| gauge(exporter.process.max_fds, samples)),
     },
     Family {
         name: "process_virtual_memory_bytes",
         metric_type: Gauge,
         help: "Virtual memory in bytes.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(exporter.process.virtual_memory_bytes, samples)),
+        read: Read::Exporter(|exporter, samples| gauge(exporter.process.virtual_memory_bytes, samples)),
     },
     Family {
         name: "process_virtual_memory_max_bytes",
         metric_type: Gauge,
         help: "The most virtual memory that may be had, in bytes; absent where unlimited.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(exporter.process.virtual_memory_max_bytes, samples)),
+        read: Read::Exporter(|exporter, samples| gauge(exporter.process.virtual_memory_max_bytes, samples)),
     },
     Family {
         name: "process_resident_memory_bytes",
         metric_type: Gauge,
         help: "Resident memory in bytes.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(exporter.process.resident_memory_bytes, samples)),
+        read: Read::Exporter(|exporter, samples| gauge(exporter.process.resident_memory_bytes, samples)),
     },
     Family {
         name: "process_start_time_seconds",
         metric_type: Gauge,
         help: "Unix time at which the process started.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| gauge(exporter.process.start_time, samples)),
+        read: Read::Exporter(|exporter, samples| gauge(exporter.process.start_time, samples)),
     },
     // The system counts the traffic of the process' network namespace, which may be older than the process: to say that
     // it began with the process would make a jump of whatever was counted before.
@@ -65,14 +65,14 @@ pub(super) const FAMILIES: &[Family] = &[
         metric_type: Counter,
         help: "Bytes received over the network, by all processes that share it.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| counter(exporter.process.network_receive_bytes, None, samples)),
+        read: Read::Exporter(|exporter, samples| counter(exporter.process.network_receive_bytes, None, samples)),
     },
     Family {
         name: "process_network_transmit_bytes_total",
         metric_type: Counter,
         help: "Bytes sent over the network, by all processes that share it.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| counter(exporter.process.network_transmit_bytes, None, samples)),
+        read: Read::Exporter(|exporter, samples| counter(exporter.process.network_transmit_bytes, None, samples)),
     },
 ];
 

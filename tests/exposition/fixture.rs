@@ -223,6 +223,7 @@ fn exporter() -> Exporter {
         },
         config_last_reload_successful: false,
         config_last_reload_success: after_start(1_125),
+        instances: 5,
         ledger_entries: 3,
         ledger_errors: 1,
         shard: Shard::new(2, 3).unwrap(),
@@ -275,7 +276,7 @@ pub(crate) static HISTOGRAMS: [Family; 3] = [
         metric_type: MetricType::Histogram { bounds: &[1.0, 5.0] },
         help: "A histogram without labels, of an unknown beginning.",
         labels: &[],
-        read: Read::Exporter(|_, _, samples| {
+        read: Read::Exporter(|_, samples| {
             let histogram = Value::Histogram {
                 counts: &[0, 0, 0],
                 sum: Number::Integer(0),
@@ -289,7 +290,7 @@ pub(crate) static HISTOGRAMS: [Family; 3] = [
         metric_type: MetricType::Counter,
         help: "A counter of parts.",
         labels: &[],
-        read: Read::Exporter(|exporter, _, samples| {
+        read: Read::Exporter(|exporter, samples| {
             samples(&[], Value::counter(0.1, exporter.started));
         }),
     },

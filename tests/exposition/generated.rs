@@ -117,8 +117,8 @@ fn exporter() -> impl Strategy<Value = Exporter> {
         any::<u64>(),
         0..5,
     );
-    (time(), any::<bool>(), time(), requests, process(), any::<[u64; 2]>()).prop_map(
-        |(started, successful, success, requests, process, [ledger_entries, ledger_errors])| {
+    (time(), any::<bool>(), time(), requests, process(), any::<[u64; 3]>()).prop_map(
+        |(started, successful, success, requests, process, [instances, ledger_entries, ledger_errors])| {
             let requests: BTreeMap<(&'static str, u16), u64> = requests;
             Exporter {
                 started,
@@ -129,6 +129,7 @@ fn exporter() -> impl Strategy<Value = Exporter> {
                 },
                 config_last_reload_successful: successful,
                 config_last_reload_success: success,
+                instances,
                 ledger_entries,
                 ledger_errors,
                 shard: Shard::ONLY,
