@@ -1,17 +1,13 @@
 //! What the exporter is told to do: which instances, how each is fetched, and within which limits.
 //!
 //! A [`Config`] holds no invalid value. It comes from a YAML file or, for a single instance, from the environment
-//! (spec sections 2 and 3); either way every problem is told at once, as a [`ConfigError`].
+//! (spec sections 2 and 3); either way every problem is told at once, in a [`Refusal`].
 
-mod document;
 mod duration;
 mod effective;
 mod environment;
-mod file;
-mod problem;
 mod resolve;
 mod secret;
-mod section;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,14 +21,10 @@ use url::{Host, Url};
 
 use crate::account::{Account, AccountError, ApiUrl, Credentials, InstanceId};
 use crate::collector::Collector;
+use crate::yaml::Refusal;
 
-pub(crate) use document::read as read_document;
 pub use duration::{DurationError, PrometheusDuration};
-pub use problem::ConfigError;
-pub(crate) use problem::quoted;
 pub use secret::TokenSource;
-pub(crate) use secret::read_limited;
-pub(crate) use section::{Entry, Section};
 pub(crate) use value::fault_of_name;
 
 /// Tells the value of an environment variable.
@@ -155,7 +147,7 @@ impl fmt::Display for InstanceApiUrl {
 
 impl Config {
     /// Reads the configuration and the secrets it names. Blocks while it reads files.
-    pub fn load(source: &Source, environment: Environment<'_>) -> Result<Self, ConfigError> {
+    pub fn load(source: &Source, environment: Environment<'_>) -> Result<Self, Refusal> {
         match source {
             Source::File(path) => resolve::load(path, environment),
             Source::Environment => environment::load(environment),

@@ -6,12 +6,13 @@ use std::time::SystemTime;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::systemd::Notifier;
+use crate::yaml::Refusal;
 
 /// Loads a configuration. It may block.
-pub type Load = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
+pub type Load = Arc<dyn Fn() -> Result<Config, Refusal> + Send + Sync>;
 
 /// Reloads the configuration of a fleet.
 pub struct Reloader {

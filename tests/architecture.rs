@@ -31,6 +31,7 @@ const EDGES: &[&str] = &[
     "systemd",
     "telemetry",
     "web",
+    "yaml",
 ];
 
 /// Modules of time and tasks.
@@ -60,10 +61,15 @@ fn the_core_imports_only_the_core() {
 }
 
 #[test]
-fn edges_import_only_the_core_the_clock_and_the_configuration() {
+fn edges_import_only_the_core_the_clock_and_the_reader_of_yaml() {
     for edge in EDGES {
-        check_imports(&[edge], &[CORE, &["clock", "config", edge]]);
+        check_imports(&[edge], &[CORE, &["clock", "yaml", edge]]);
     }
+}
+
+#[test]
+fn the_reader_of_yaml_knows_no_meaning() {
+    check_imports(&["yaml"], &[&["yaml"]]);
 }
 
 #[test]
@@ -94,7 +100,7 @@ fn only_one_module_knows_each_outside_crate() {
         }
     };
     check("reqwest", &["green_api"]);
-    check("serde_saphyr", &["config"]);
+    check("serde_saphyr", &["yaml"]);
     check("prometheus_client", &["exposition"]);
     check("redb", &["store"]);
     check("flate2", &["exposition"]);

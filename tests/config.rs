@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use greenapi_exporter::account::InstanceId;
-use greenapi_exporter::config::{Config, ConfigError, InstanceApiUrl, PrometheusDuration, Source};
+use greenapi_exporter::config::{Config, InstanceApiUrl, PrometheusDuration, Source};
+use greenapi_exporter::yaml::Refusal;
 use proptest::prelude::*;
 
 const SECRET: &str = "d75b3a66374942c5b3c019c698abc2067e151558acbb41";
@@ -24,24 +25,24 @@ const ENVIRONMENT: [(&str, &str); 3] = [
     ("EMPTY_TOKEN", ""),
 ];
 
-fn load(path: impl Into<PathBuf>) -> Result<Config, ConfigError> {
+fn load(path: impl Into<PathBuf>) -> Result<Config, Refusal> {
     load_in(&ENVIRONMENT, &Source::File(path.into()))
 }
 
-fn load_in(variables: &[(&str, &str)], source: &Source) -> Result<Config, ConfigError> {
+fn load_in(variables: &[(&str, &str)], source: &Source) -> Result<Config, Refusal> {
     let value = |name: &str| Some(variables.iter().find(|(known, _)| *known == name)?.1.to_owned());
     Config::load(source, &value)
 }
 
 /// Loads a file with the text `text`.
-fn load_text(name: &str, text: impl AsRef<[u8]>) -> Result<Config, ConfigError> {
+fn load_text(name: &str, text: impl AsRef<[u8]>) -> Result<Config, Refusal> {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, text).unwrap();
     load(path)
 }
 
 /// What people get to see of it.
-fn shown(result: &Result<Config, ConfigError>) -> String {
+fn shown(result: &Result<Config, Refusal>) -> String {
     let shown = match result {
         Ok(config) => config.effective() + &config.warnings().join("\n"),
         Err(error) => format!("{error}\n{error:?}"),
@@ -164,7 +165,7 @@ fn of_very_many_problems_the_first_are_shown() {
         .err()
         .unwrap()
         .to_string();
-    assert_eq!(error.lines().count(), ConfigError::SHOWN + 1);
+    assert_eq!(error.lines().count(), Refusal::SHOWN + 1);
     assert!(error.ends_with("\nand 900 more"), "{error}");
 }
 

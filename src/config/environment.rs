@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::problem::{ConfigError, Problems, may_hold_secret};
 use super::resolve::API_URL;
 use super::secret::{self, TokenSource};
 use super::value::{TOKEN_IN_URL, URL_HINT};
 use super::{Config, Environment, Instance};
 use crate::account::{Account, AccountError, ApiUrl, Credentials, InstanceId};
+use crate::yaml::{Problems, Refusal, may_hold_secret};
 
 const ID: &str = "GREENAPI_ID_INSTANCE";
 const TOKEN: &str = "GREENAPI_API_TOKEN";
@@ -16,7 +16,7 @@ const TOKEN_FILE: &str = "GREENAPI_API_TOKEN_FILE";
 const URL: &str = "GREENAPI_API_URL";
 
 /// Reads the single instance that the environment names. An empty variable counts as unset.
-pub(super) fn load(environment: Environment<'_>) -> Result<Config, ConfigError> {
+pub(super) fn load(environment: Environment<'_>) -> Result<Config, Refusal> {
     let problems = Problems::default();
     let refuse = |key: &str, message: String| problems.add(None, key, message, None);
     let variable = |name| environment(name).filter(|value| !value.is_empty());

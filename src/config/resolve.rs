@@ -6,10 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::problem::ConfigError;
-use super::section::{Entry, Section};
-use super::{Config, Environment, Instance, Partner, Settings, document, secret, value};
+use super::{Config, Environment, Instance, Partner, Settings, secret, value};
 use crate::account::{Account, ApiUrl, Credentials, InstanceId};
+use crate::yaml::{self, Field, Refusal, Section};
 
 /// Where the API is served unless said otherwise (spec section 3).
 pub(super) const API_URL: &str = "https://api.green-api.com";
@@ -40,10 +39,10 @@ const PARTNER: [&str; 6] = [
 ];
 
 /// Reads the YAML file at `path` and the secrets it names.
-pub(super) fn load(path: &Path, environment: Environment<'_>) -> Result<Config, ConfigError> {
+pub(super) fn load(path: &Path, environment: Environment<'_>) -> Result<Config, Refusal> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let bytes = secret::read_limited(path, FILE_LIMIT);
-    document::read(path, bytes, |root| {
+    let bytes = yaml::read_limited(path, FILE_LIMIT);
+    yaml::read(path, bytes, |root| {
         if root.is_nothing() {
             root.refuse_file("the file is empty");
             return None;
@@ -65,18 +64,18 @@ struct Defaults {
 }
 
 impl Reading<'_> {
-    fn config(&self, root: &Entry<'_>) -> Option<Config> {
+    fn config(&self, root: &Field<'_>) -> Option<Config> {
         let root = root.section(&ROOT)?;
-        let defaults = root.entry("defaults").and_then(|entry| entry.section(&SETTINGS));
+        let defaults = root.field("defaults").and_then(|field| field.section(&SETTINGS));
         let url = defaults
             .as_ref()
-            .and_then(|section| value::api_url(&section.entry("api_url")?));
+            .and_then(|section| value::api_url(&section.field("api_url")?));
         let defaults = Defaults {
             api_url: url.or_else(|| API_URL.parse().ok())?,
             settings: defaults.map_or_else(Arc::default, |section| settings(&section, &Arc::default())),
         };
-        let (instances, partner) = (root.entry("instances"), root.entry("partner"));
-        let instances = match instances.as_ref().map(Entry::list) {
+        let (instances, partner) = (root.field("instances"), root.field("partner"));
+        let instances = match instances.as_ref().map(Field::list) {
             // Not a list, which is reported already.
             Some(None) => Vec::new(),
             Some(Some(list)) if !list.is_empty() => list,
@@ -92,25 +91,25 @@ impl Reading<'_> {
         let base = Config::default();
         Some(Config {
             instances: self.instances(&instances, &defaults),
-            partner: partner.and_then(|entry| self.partner(&entry.section(&PARTNER)?, defaults.settings)),
+            partner: partner.and_then(|field| self.partner(&field.section(&PARTNER)?, defaults.settings)),
             max_concurrent_requests: root
-                .entry("max_concurrent_requests")
-                .and_then(|entry| usize::try_from(value::number(&entry, 1..=65_536)?).ok())
+                .field("max_concurrent_requests")
+                .and_then(|field| usize::try_from(value::number(&field, 1..=65_536)?).ok())
                 .unwrap_or(base.max_concurrent_requests),
             max_response_bytes: root
-                .entry("max_response_bytes")
-                .and_then(|entry| value::number(&entry, 1..=u64::MAX))
+                .field("max_response_bytes")
+                .and_then(|field| value::number(&field, 1..=u64::MAX))
                 .unwrap_or(base.max_response_bytes),
         })
     }
 
-    fn instances(&self, entries: &[Entry<'_>], defaults: &Defaults) -> Vec<Arc<Instance>> {
+    fn instances(&self, fields: &[Field<'_>], defaults: &Defaults) -> Vec<Arc<Instance>> {
         let known: Vec<_> = ["id_instance", "name"]
             .into_iter()
             .chain(secret::INSTANCE)
             .chain(SETTINGS)
             .collect();
-        let sections: Vec<_> = entries.iter().filter_map(|entry| entry.section(&known)).collect();
+        let sections: Vec<_> = fields.iter().filter_map(|field| field.section(&known)).collect();
         let mut instances: Vec<_> = sections
             .iter()
             .filter_map(|section| self.instance(section, defaults).map(Arc::new))
@@ -123,11 +122,11 @@ impl Reading<'_> {
     fn instance(&self, section: &Section<'_>, defaults: &Defaults) -> Option<Instance> {
         let id = section
             .required("id_instance")
-            .and_then(|entry| entry.parse::<InstanceId>());
-        let name = section.entry("name").and_then(|entry| value::name(&entry));
+            .and_then(|field| field.parse::<InstanceId>());
+        let name = section.field("name").and_then(|field| value::name(&field));
         let url = section
-            .entry("api_url")
-            .map_or_else(|| Some(defaults.api_url.clone()), |entry| value::api_url(&entry));
+            .field("api_url")
+            .map_or_else(|| Some(defaults.api_url.clone()), |field| value::api_url(&field));
         let token = secret::token(section, &secret::INSTANCE, self.folder, self.environment);
         let settings = settings(section, &defaults.settings);
         let (id, (token, token_source)) = (id?, token?);
@@ -144,15 +143,15 @@ impl Reading<'_> {
 
     fn partner(&self, section: &Section<'_>, defaults: Arc<Settings>) -> Option<Partner> {
         let url = section
-            .entry("api_url")
-            .map_or_else(|| API_URL.parse().ok(), |entry| value::api_url(&entry));
-        let instance_api_url = section.entry("instance_api_url").map_or_else(
+            .field("api_url")
+            .map_or_else(|| API_URL.parse().ok(), |field| value::api_url(&field));
+        let instance_api_url = section.field("instance_api_url").map_or_else(
             || INSTANCE_API_URL.parse().ok(),
-            |entry| value::instance_api_url(&entry),
+            |field| value::instance_api_url(&field),
         );
         let refresh_interval = section
-            .entry("refresh_interval")
-            .and_then(|entry| value::duration(&entry, &REFRESH_INTERVAL));
+            .field("refresh_interval")
+            .and_then(|field| value::duration(&field, &REFRESH_INTERVAL));
         let (token, token_source) = secret::token(section, &secret::PARTNER, self.folder, self.environment)?;
         Some(Partner {
             credentials: Credentials { api_url: url?, token },
@@ -165,14 +164,14 @@ impl Reading<'_> {
 }
 
 fn settings(section: &Section<'_>, base: &Arc<Settings>) -> Arc<Settings> {
-    let duration = |key, bounds| section.entry(key).and_then(|entry| value::duration(&entry, bounds));
+    let duration = |key, bounds| section.field(key).and_then(|field| value::duration(&field, bounds));
     let settings = Settings {
         window: duration("window", &WINDOW).unwrap_or(base.window),
         timeout: duration("timeout", &TIMEOUT).unwrap_or(base.timeout),
         min_interval: duration("min_interval", &MIN_INTERVAL).unwrap_or(base.min_interval),
         collectors: section
-            .entry("collectors")
-            .and_then(|entry| value::collectors(&entry))
+            .field("collectors")
+            .and_then(|field| value::collectors(&field))
             .unwrap_or_else(|| base.collectors.clone()),
     };
     if settings == **base {
@@ -184,34 +183,34 @@ fn settings(section: &Section<'_>, base: &Arc<Settings>) -> Arc<Settings> {
 
 /// Refuses an id or name by which `/probe` could mean two instances (spec section 4).
 fn refuse_ambiguous(sections: &[Section<'_>]) {
-    let mut ids: HashMap<&str, Entry<'_>> = HashMap::new();
+    let mut ids: HashMap<&str, Field<'_>> = HashMap::new();
     for section in sections {
-        let Some(entry) = section.entry("id_instance") else {
+        let Some(field) = section.field("id_instance") else {
             continue;
         };
-        let Some(id) = entry.peek().filter(|id| id.parse::<InstanceId>().is_ok()) else {
+        let Some(id) = field.peek().filter(|id| id.parse::<InstanceId>().is_ok()) else {
             continue;
         };
         if let Some(first) = ids.get(id) {
-            entry.refuse(format!("the id is given twice, first in line {}", first.line()));
+            field.refuse(format!("the id is given twice, first in line {}", first.line()));
         } else {
-            ids.insert(id, entry);
+            ids.insert(id, field);
         }
     }
-    let mut names: HashMap<&str, Entry<'_>> = HashMap::new();
+    let mut names: HashMap<&str, Field<'_>> = HashMap::new();
     for section in sections {
-        let Some(entry) = section.entry("name") else { continue };
-        let Some(name) = entry.peek() else { continue };
-        let own = section.entry("id_instance").and_then(|entry| entry.peek());
+        let Some(field) = section.field("name") else { continue };
+        let Some(name) = field.peek() else { continue };
+        let own = section.field("id_instance").and_then(|field| field.peek());
         if let Some(other) = ids.get(name).filter(|_| own != Some(name)) {
-            entry.refuse(format!(
+            field.refuse(format!(
                 "the name is the id of another instance, in line {}",
                 other.line()
             ));
         } else if let Some(first) = names.get(name) {
-            entry.refuse(format!("the name is given twice, first in line {}", first.line()));
+            field.refuse(format!("the name is given twice, first in line {}", first.line()));
         } else {
-            names.insert(name, entry);
+            names.insert(name, field);
         }
     }
 }

@@ -1,13 +1,10 @@
 //! Where tokens come from: the file itself, a file of their own, or an environment variable.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::Environment;
-use super::problem::quoted;
-use super::section::Section;
 use crate::account::{AccountError, Token};
+use crate::yaml::{Section, quoted, read_limited};
 
 /// Where a token was found. It can be shown; the token can't.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +37,9 @@ pub(super) fn token(
     let [inline, file, variable] = keys;
     let given: Vec<_> = keys
         .iter()
-        .filter_map(|key| Some((*key, section.entry(key)?)))
+        .filter_map(|key| Some((*key, section.field(key)?)))
         .collect();
-    let (key, entry) = match given.as_slice() {
+    let (key, field) = match given.as_slice() {
         [one] => one,
         [] => {
             let hint = format!("give one of `{inline}`, `{file}` and `{variable}`");
@@ -50,14 +47,14 @@ pub(super) fn token(
             return None;
         }
         [(first, _), more @ ..] => {
-            for (_, entry) in more {
+            for (_, field) in more {
                 let hint = format!("keep one of `{inline}`, `{file}` and `{variable}`");
-                entry.refuse_with_hint(format!("the token is given already, by `{first}`"), hint);
+                field.refuse_with_hint(format!("the token is given already, by `{first}`"), hint);
             }
             return None;
         }
     };
-    let text = entry.text()?;
+    let text = field.text()?;
     let (token, source) = if key == inline {
         (
             text.parse().map_err(|error: AccountError| error.to_string()),
@@ -69,7 +66,7 @@ pub(super) fn token(
     } else {
         (of_variable(text, environment), TokenSource::Variable(text.to_owned()))
     };
-    Some((token.map_err(|message| entry.refuse(message)).ok()?, source))
+    Some((token.map_err(|message| field.refuse(message)).ok()?, source))
 }
 
 /// Reads the token in the file at `path`. The error names the path.
@@ -78,17 +75,6 @@ pub(super) fn read(path: &Path) -> Result<Token, String> {
     let text = read_limited(path, 64 * 1024).map_err(|error| format!("cannot read {shown}: {error}"))?;
     let text = String::from_utf8(text).map_err(|_| format!("cannot use {shown}: {}", AccountError::TokenCharacters))?;
     text.parse().map_err(|error| format!("cannot use {shown}: {error}"))
-}
-
-/// Reads the file at `path`, unless it has more than `limit` bytes.
-pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
-        Ok(bytes)
-    } else {
-        Err(io::Error::other(format!("it is larger than {} KiB", limit / 1024)))
-    }
 }
 
 fn of_variable(name: &str, environment: Environment<'_>) -> Result<Token, String> {

@@ -7,69 +7,68 @@ use std::time::Duration;
 
 use super::InstanceApiUrl;
 use super::duration::PrometheusDuration;
-use super::problem::{closest, may_hold_secret, quoted};
-use super::section::Entry;
 use crate::account::{AccountError, ApiUrl};
 use crate::collector::Collector;
 use crate::label::LabelValue;
+use crate::yaml::{Field, closest, may_hold_secret, quoted};
 
 const NAME_LIMIT: usize = 128;
 
 /// A duration within `bounds`.
-pub(super) fn duration(entry: &Entry<'_>, bounds: &RangeInclusive<Duration>) -> Option<Duration> {
-    let text = entry.text()?;
+pub(super) fn duration(field: &Field<'_>, bounds: &RangeInclusive<Duration>) -> Option<Duration> {
+    let text = field.text()?;
     match text.parse::<PrometheusDuration>() {
         Ok(PrometheusDuration(duration)) if bounds.contains(&duration) => Some(duration),
         Ok(_) => {
             let [least, most] = [bounds.start(), bounds.end()].map(|bound| PrometheusDuration(*bound));
-            entry.refuse(format!("{} is out of bounds: from {least} to {most}", quoted(text)));
+            field.refuse(format!("{} is out of bounds: from {least} to {most}", quoted(text)));
             None
         }
         Err(error) => {
-            entry.refuse_with_hint(format!("{error}: {}", quoted(text)), error.hint());
+            field.refuse_with_hint(format!("{error}: {}", quoted(text)), error.hint());
             None
         }
     }
 }
 
 /// A whole number within `bounds`.
-pub(super) fn number(entry: &Entry<'_>, bounds: RangeInclusive<u64>) -> Option<u64> {
-    let number = entry.text()?.parse().ok().filter(|number| bounds.contains(number));
+pub(super) fn number(field: &Field<'_>, bounds: RangeInclusive<u64>) -> Option<u64> {
+    let number = field.text()?.parse().ok().filter(|number| bounds.contains(number));
     if number.is_none() {
         let most = if *bounds.end() == u64::MAX {
             " or more".to_owned()
         } else {
             format!(" to {}", bounds.end())
         };
-        entry.refuse(format!("a whole number is expected: {}{most}", bounds.start()));
+        field.refuse(format!("a whole number is expected: {}{most}", bounds.start()));
     }
     number
 }
 
 /// The URL of an API.
-pub(super) fn api_url(entry: &Entry<'_>) -> Option<ApiUrl> {
-    url(entry, entry.text()?)
+pub(super) fn api_url(field: &Field<'_>) -> Option<ApiUrl> {
+    url(field, field.text()?)
 }
 
 /// The URL of an API in which `{prefix}` may stand for a part.
-pub(super) fn instance_api_url(entry: &Entry<'_>) -> Option<InstanceApiUrl> {
-    url(entry, &entry.text()?.replace("{prefix}", ""))
+pub(super) fn instance_api_url(field: &Field<'_>) -> Option<InstanceApiUrl> {
+    url(field, &field.text()?.replace("{prefix}", ""))
 }
 
-/// `entry` as a URL that has no placeholder left in `rest`, and no token.
-fn url<T: FromStr<Err = AccountError>>(entry: &Entry<'_>, rest: &str) -> Option<T> {
+/// `field` as a URL that has no placeholder left in `rest`, and no token.
+fn url<T: FromStr<Err = AccountError>>(field: &Field<'_>, rest: &str) -> Option<T> {
     if may_hold_secret(rest) {
-        entry.refuse_with_hint(TOKEN_IN_URL, URL_HINT);
+        field.refuse_with_hint(TOKEN_IN_URL, URL_HINT);
         None
     } else if rest.contains(['{', '}']) {
         let hint = "`{prefix}` is the only one, in `partner.instance_api_url`";
-        entry.refuse_with_hint("unknown placeholder", hint);
+        field.refuse_with_hint("unknown placeholder", hint);
         None
     } else if !rest.contains("://") {
-        entry.refuse_with_hint("not a URL", "begin it with `https://`");
+        field.refuse_with_hint("not a URL", "begin it with `https://`");
         None
     } else {
-        entry.parse()
+        field.parse()
     }
 }
 
@@ -79,12 +78,12 @@ pub(super) const TOKEN_IN_URL: &str = "the URL seems to hold a token";
 pub(super) const URL_HINT: &str = "give only the part before `/waInstance`";
 
 /// An instance's name: short, printable text.
-pub(super) fn name<'a>(entry: &Entry<'a>) -> Option<&'a str> {
-    let name = entry.text()?;
+pub(super) fn name<'a>(field: &Field<'a>) -> Option<&'a str> {
+    let name = field.text()?;
     match fault_of_name(name) {
         None => Some(name),
         Some(fault) => {
-            entry.refuse(fault);
+            field.refuse(fault);
             None
         }
     }
@@ -108,10 +107,10 @@ pub(crate) fn fault_of_name(name: &str) -> Option<String> {
 }
 
 /// The names of collectors, each once.
-pub(super) fn collectors(entry: &Entry<'_>) -> Option<BTreeSet<Collector>> {
+pub(super) fn collectors(field: &Field<'_>) -> Option<BTreeSet<Collector>> {
     let known: Vec<_> = Collector::ALL.iter().map(|collector| collector.as_str()).collect();
     let mut collectors = BTreeSet::new();
-    let items = entry.list()?;
+    let items = field.list()?;
     for item in &items {
         let Some(text) = item.text() else { continue };
         match Collector::ALL.iter().find(|collector| collector.as_str() == text) {
@@ -128,7 +127,7 @@ pub(super) fn collectors(entry: &Entry<'_>) -> Option<BTreeSet<Collector>> {
     }
     if !collectors.contains(&Collector::Outgoing) {
         // `up` tells of the journal of published statuses, so there is no instance without it.
-        entry.refuse_with_hint("the collectors must include `outgoing`", "add `outgoing` to the list");
+        field.refuse_with_hint("the collectors must include `outgoing`", "add `outgoing` to the list");
     }
     Some(collectors)
 }

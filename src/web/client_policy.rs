@@ -7,7 +7,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
 use super::client_certificate::ClientCertificates;
-use crate::config::{Entry, Section, quoted};
+use crate::yaml::{Field, Section, quoted};
 
 /// What is asked of clients, as Go's `ClientAuthType` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +27,9 @@ impl ClientPolicy {
 
 /// The policy of the section; `None` where a problem is reported.
 pub(super) fn read(section: &Section<'_>) -> Option<ClientPolicy> {
-    let policy = match section.entry("client_auth_type") {
+    let policy = match section.field("client_auth_type") {
         None => ClientPolicy::None,
-        Some(entry) => match entry.text()? {
+        Some(field) => match field.text()? {
             "" | "NoClientCert" => ClientPolicy::None,
             "RequestClientCert" => ClientPolicy::Request,
             // The second is an old name that the toolkit still reads.
@@ -39,14 +39,14 @@ pub(super) fn read(section: &Section<'_>) -> Option<ClientPolicy> {
             name => {
                 let hint = "there are NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven \
                             and RequireAndVerifyClientCert";
-                entry.refuse_with_hint(format!("unknown policy: {}", quoted(name)), hint);
+                field.refuse_with_hint(format!("unknown policy: {}", quoted(name)), hint);
                 return None;
             }
         },
     };
-    if let Some(entry) = section.entry("client_allowed_sans").filter(|_| !policy.requires()) {
+    if let Some(field) = section.field("client_allowed_sans").filter(|_| !policy.requires()) {
         // A client without a certificate would have no name to look at.
-        entry.refuse_with_hint("names are looked at only where a certificate is required", REMEDY);
+        field.refuse_with_hint("names are looked at only where a certificate is required", REMEDY);
     }
     Some(policy)
 }
@@ -56,14 +56,14 @@ pub(super) fn read(section: &Section<'_>) -> Option<ClientPolicy> {
 pub(super) fn verifier(
     section: &Section<'_>,
     policy: ClientPolicy,
-    authority: Option<(Entry<'_>, Vec<CertificateDer<'static>>)>,
+    authority: Option<(Field<'_>, Vec<CertificateDer<'static>>)>,
     provider: &Arc<CryptoProvider>,
 ) -> Option<ClientCertificates> {
     let names = allowed_names(section);
     let certificates = match policy {
         ClientPolicy::None => {
-            if let Some((entry, _)) = authority {
-                entry.refuse_with_hint(
+            if let Some((field, _)) = authority {
+                field.refuse_with_hint(
                     "this file has no effect, because clients are not asked for certificates",
                     REMEDY,
                 );
@@ -75,11 +75,11 @@ pub(super) fn verifier(
         }
         ClientPolicy::VerifyIfGiven | ClientPolicy::RequireAndVerify => {
             // As in Go, where none is named: the authorities that the system trusts.
-            let of_system = || Some((section.entry("client_auth_type")?, system_authorities()));
-            let (entry, issuers) = authority.or_else(of_system)?;
+            let of_system = || Some((section.field("client_auth_type")?, system_authorities()));
+            let (field, issuers) = authority.or_else(of_system)?;
             let verified = ClientCertificates::issued_by(issuers, provider.clone(), policy.requires());
             verified
-                .map_err(|error| entry.refuse(format!("cannot verify clients by it: {error}")))
+                .map_err(|error| field.refuse(format!("cannot verify clients by it: {error}")))
                 .ok()?
         }
     };
@@ -88,7 +88,7 @@ pub(super) fn verifier(
 
 /// The names of which a client's certificate must have one; any will do where there is no list.
 fn allowed_names(section: &Section<'_>) -> Option<Vec<String>> {
-    let items = section.entry("client_allowed_sans")?.list()?;
+    let items = section.field("client_allowed_sans")?.list()?;
     Some(items.iter().filter_map(|item| item.text().map(str::to_owned)).collect())
 }
 

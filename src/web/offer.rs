@@ -6,15 +6,15 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::version::{TLS12, TLS13};
 use rustls::{NamedGroup, SupportedCipherSuite, SupportedProtocolVersion};
 
-use crate::config::{Entry, Section, quoted};
+use crate::yaml::{Field, Section, quoted};
 
 type Version = &'static SupportedProtocolVersion;
 
 /// The protocol versions; `None` where a problem is reported.
 pub(super) fn versions(section: &Section<'_>) -> Option<Vec<Version>> {
-    let version = |key: &str, default| match section.entry(key) {
+    let version = |key: &str, default| match section.field(key) {
         None => Some(default),
-        Some(entry) => version(&entry),
+        Some(field) => version(&field),
     };
     let (least, most) = (version("min_version", &TLS12), version("max_version", &TLS13));
     match (number(least?), number(most?)) {
@@ -24,22 +24,22 @@ pub(super) fn versions(section: &Section<'_>) -> Option<Vec<Version>> {
             Some(versions)
         }
         _ => {
-            let entry = section.entry("max_version").or_else(|| section.entry("min_version"))?;
-            entry.refuse("no version is left between `min_version` and `max_version`");
+            let field = section.field("max_version").or_else(|| section.field("min_version"))?;
+            field.refuse("no version is left between `min_version` and `max_version`");
             None
         }
     }
 }
 
-fn version(entry: &Entry<'_>) -> Option<Version> {
-    match entry.text()? {
+fn version(field: &Field<'_>) -> Option<Version> {
+    match field.text()? {
         "TLS12" => return Some(&TLS12),
         "TLS13" => return Some(&TLS13),
         name @ ("TLS10" | "TLS11") => {
             let message = format!("rustls does not speak `{name}`, which is broken");
-            entry.refuse_with_hint(message, "use TLS12 or TLS13");
+            field.refuse_with_hint(message, "use TLS12 or TLS13");
         }
-        name => entry.refuse_with_hint(format!("unknown version: {}", quoted(name)), "use TLS12 or TLS13"),
+        name => field.refuse_with_hint(format!("unknown version: {}", quoted(name)), "use TLS12 or TLS13"),
     }
     None
 }
@@ -78,8 +78,8 @@ pub(super) fn provider(section: &Section<'_>, versions: Option<&[Version]>) -> O
         suites.any(|suite| suite.version() == *version)
     };
     if !versions?.iter().any(is_left) {
-        let entry = section.entry("cipher_suites")?;
-        entry.refuse("all of these are of TLS 1.3, which `max_version` excludes");
+        let field = section.field("cipher_suites")?;
+        field.refuse("all of these are of TLS 1.3, which `max_version` excludes");
         return None;
     }
     Some(Arc::new(provider))
@@ -99,8 +99,8 @@ fn chosen<T>(
     find: impl Fn(&str) -> Option<T>,
     known: impl Fn() -> Vec<String>,
 ) -> Vec<T> {
-    let items = section.entry(key).and_then(|entry| entry.list()).unwrap_or_default();
-    let chosen = |item: &Entry<'_>| {
+    let items = section.field(key).and_then(|field| field.list()).unwrap_or_default();
+    let chosen = |item: &Field<'_>| {
         let text = item.text()?;
         let found = find(text);
         if found.is_none() {

@@ -14,7 +14,7 @@ use super::rate_limit::{GoDuration, RateLimit};
 use super::tls;
 use super::users::{Cost, Users};
 use super::watched::Watched;
-use crate::config::{ConfigError, Entry, Section, quoted, read_document};
+use crate::yaml::{self, Field, Refusal, Section, quoted};
 
 /// How it is served, and to whom.
 pub(super) struct Settings {
@@ -28,10 +28,10 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Reads the file at `path` and those it names, all of which are watched in `files`.
-    pub(super) fn read(path: &Path, files: &mut Watched) -> Result<Self, ConfigError> {
+    pub(super) fn read(path: &Path, files: &mut Watched) -> Result<Self, Refusal> {
         let bytes = files.read(path);
         let folder = path.parent().unwrap_or(Path::new(""));
-        read_document(path, bytes, |root| {
+        yaml::read(path, bytes, |root| {
             if root.is_nothing() {
                 return settings(root, None, folder, files);
             }
@@ -42,18 +42,18 @@ impl Settings {
 
 /// The settings in `section`, if the file has anything in it at all. Readers of a part return nothing where nothing is
 /// asked for and where they report a problem, which fails the whole.
-fn settings(root: &Entry<'_>, section: Option<&Section<'_>>, folder: &Path, files: &mut Watched) -> Option<Settings> {
-    let entry = |key| section.and_then(|section| section.entry(key));
-    let tls_section = entry("tls_server_config").and_then(|entry| entry.section(&tls::KEYS));
+fn settings(root: &Field<'_>, section: Option<&Section<'_>>, folder: &Path, files: &mut Watched) -> Option<Settings> {
+    let field = |key| section.and_then(|section| section.field(key));
+    let tls_section = field("tls_server_config").and_then(|field| field.section(&tls::KEYS));
     let mut tls = tls_section.and_then(|section| tls::read(&section, folder, files));
-    let http = match entry("http_server_config") {
+    let http = match field("http_server_config") {
         None => Some((true, Vec::new())),
-        Some(entry) => entry.section(&["http2", "headers"]).and_then(|section| http(&section)),
+        Some(field) => field.section(&["http2", "headers"]).and_then(|section| http(&section)),
     };
-    let rate_limit = entry("rate_limit").and_then(|entry| rate_limit(&entry));
-    let users = match entry("basic_auth_users") {
+    let rate_limit = field("rate_limit").and_then(|field| rate_limit(&field));
+    let users = match field("basic_auth_users") {
         None => Some(BTreeMap::new()),
-        Some(entry) => users(&entry),
+        Some(field) => users(&field),
     };
     let users = Users::new(users?)
         .map_err(|_| root.refuse_file("the system gives no random numbers"))
@@ -73,57 +73,57 @@ fn settings(root: &Entry<'_>, section: Option<&Section<'_>>, folder: &Path, file
 
 /// Whether HTTP/2 is offered, and the headers.
 fn http(section: &Section<'_>) -> Option<(bool, Vec<(HeaderName, HeaderValue)>)> {
-    let http2 = match section.entry("http2") {
+    let http2 = match section.field("http2") {
         None => Some(true),
-        Some(entry) => boolean(&entry),
+        Some(field) => boolean(&field),
     };
-    let headers = match section.entry("headers") {
+    let headers = match section.field("headers") {
         None => Some(Vec::new()),
-        Some(entry) => headers(&entry),
+        Some(field) => headers(&field),
     };
     Some((http2?, headers?))
 }
 
-fn headers(entry: &Entry<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
-    let section = entry.section(&HEADERS.map(|(name, ..)| name))?;
+fn headers(field: &Field<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
+    let section = field.section(&HEADERS.map(|(name, ..)| name))?;
     let header = |(key, name, values): &(&str, HeaderName, &[&str])| {
-        let entry = section.entry(key)?;
-        let text = entry.text()?;
+        let field = section.field(key)?;
+        let text = field.text()?;
         if !values.is_empty() && !values.contains(&text) {
             let hint = format!("the value is one of {}", values.join(", "));
-            entry.refuse_with_hint(format!("not a value of this header: {}", quoted(text)), hint);
+            field.refuse_with_hint(format!("not a value of this header: {}", quoted(text)), hint);
             return None;
         }
         let value =
-            HeaderValue::from_str(text).map_err(|_| entry.refuse("not a header's value: it has control characters"));
+            HeaderValue::from_str(text).map_err(|_| field.refuse("not a header's value: it has control characters"));
         // A header without a value is not sent.
         Some((name.clone(), value.ok().filter(|value| !value.is_empty())?))
     };
     Some(HEADERS.iter().filter_map(header).collect())
 }
 
-fn users(entry: &Entry<'_>) -> Option<BTreeMap<Vec<u8>, (String, Cost)>> {
-    let user = |(name, entry): (&str, Entry<'_>)| {
-        let hash = entry.text()?;
+fn users(field: &Field<'_>) -> Option<BTreeMap<Vec<u8>, (String, Cost)>> {
+    let user = |(name, field): (&str, Field<'_>)| {
+        let hash = field.text()?;
         let hint = "`htpasswd -nBC 10 NAME` asks for a password and prints its hash";
         let cost = Cost::of(hash)
-            .map_err(|error| entry.refuse_with_hint(error, hint))
+            .map_err(|error| field.refuse_with_hint(error, hint))
             .ok()?;
         Some((name.as_bytes().to_vec(), (hash.to_owned(), cost)))
     };
     // All of them, so that one that is wrong doesn't hide the next.
-    let users: Vec<Option<_>> = entry.entries()?.into_iter().map(user).collect();
+    let users: Vec<Option<_>> = field.fields()?.into_iter().map(user).collect();
     users.into_iter().collect()
 }
 
 /// The limit. `None` where there is none, and where a problem is reported.
-fn rate_limit(entry: &Entry<'_>) -> Option<RateLimit> {
-    let section = entry.section(&["interval", "burst"])?;
-    let interval = section.entry("interval").and_then(|entry| entry.parse::<GoDuration>());
-    let burst = section.entry("burst").map_or(Some(0), |entry| {
-        let burst = entry.text()?.parse::<u32>();
+fn rate_limit(field: &Field<'_>) -> Option<RateLimit> {
+    let section = field.section(&["interval", "burst"])?;
+    let interval = section.field("interval").and_then(|field| field.parse::<GoDuration>());
+    let burst = section.field("burst").map_or(Some(0), |field| {
+        let burst = field.text()?.parse::<u32>();
         burst
-            .map_err(|_| entry.refuse("a whole number is expected: 0 or more"))
+            .map_err(|_| field.refuse("a whole number is expected: 0 or more"))
             .ok()
     });
     let GoDuration(interval) = interval.filter(|GoDuration(interval)| !interval.is_zero())?;
@@ -140,12 +140,12 @@ fn rate_limit(entry: &Entry<'_>) -> Option<RateLimit> {
 }
 
 /// A boolean as YAML 1.1 has them, which Go's reader of these files speaks.
-pub(super) fn boolean(entry: &Entry<'_>) -> Option<bool> {
-    match entry.text()?.to_ascii_lowercase().as_str() {
+pub(super) fn boolean(field: &Field<'_>) -> Option<bool> {
+    match field.text()?.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "y" => Some(true),
         "false" | "no" | "off" | "n" => Some(false),
         _ => {
-            entry.refuse("`true` or `false` is expected");
+            field.refuse("`true` or `false` is expected");
             None
         }
     }

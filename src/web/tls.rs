@@ -12,7 +12,7 @@ use rustls::{Error, ServerConfig};
 
 use super::watched::Watched;
 use super::{client_policy, offer, settings};
-use crate::config::{Entry, Section, quoted};
+use crate::yaml::{Field, Section, quoted};
 
 /// The keys of the section.
 pub(super) const KEYS: [&str; 13] = [
@@ -39,8 +39,8 @@ pub(super) fn read(section: &Section<'_>, folder: &Path, files: &mut Watched) ->
     let policy = client_policy::read(section);
     let versions = offer::versions(section);
     let provider = offer::provider(section, versions.as_deref());
-    let prefer_own_order = match section.entry("prefer_server_cipher_suites") {
-        Some(entry) => settings::boolean(&entry),
+    let prefer_own_order = match section.field("prefer_server_cipher_suites") {
+        Some(field) => settings::boolean(&field),
         None => Some(true),
     };
 
@@ -78,10 +78,10 @@ pub(super) fn read(section: &Section<'_>, folder: &Path, files: &mut Watched) ->
 }
 
 /// The value of `key`, unless it is missing or empty, which Go does not tell apart.
-fn written<'a>(section: &Section<'a>, key: &str) -> Option<(Entry<'a>, &'a str)> {
-    let entry = section.entry(key)?;
-    let text = entry.peek().filter(|text| !text.is_empty())?;
-    Some((entry, text))
+fn written<'a>(section: &Section<'a>, key: &str) -> Option<(Field<'a>, &'a str)> {
+    let field = section.field(key)?;
+    let text = field.peek().filter(|text| !text.is_empty())?;
+    Some((field, text))
 }
 
 /// What stands behind the first of `keys`, or in the file that the second names, which the toolkit prefers.
@@ -90,41 +90,41 @@ fn read_pem<'a>(
     keys: [&str; 2],
     folder: &Path,
     files: &mut Watched,
-) -> Option<(Entry<'a>, Vec<u8>)> {
-    for entry in keys.iter().filter_map(|key| section.entry(key)) {
+) -> Option<(Field<'a>, Vec<u8>)> {
+    for field in keys.iter().filter_map(|key| section.field(key)) {
         // Reports what is no text at all.
-        entry.text();
+        field.text();
     }
     let [inline, file] = keys.map(|key| written(section, key));
-    let Some((entry, name)) = file else {
-        return inline.map(|(entry, text)| (entry, text.as_bytes().to_vec()));
+    let Some((field, name)) = file else {
+        return inline.map(|(field, text)| (field, text.as_bytes().to_vec()));
     };
     let path = folder.join(name);
     let read = files.read(&path).map_err(|error| {
         let path = quoted(&path.display().to_string());
-        entry.refuse(format!("cannot read {path}: {error}"));
+        field.refuse(format!("cannot read {path}: {error}"));
     });
-    Some((entry, read.ok()?))
+    Some((field, read.ok()?))
 }
 
 /// The certificates in a PEM text; none where a problem is reported.
-fn certificates((entry, pem): (Entry<'_>, Vec<u8>)) -> Option<(Entry<'_>, Vec<CertificateDer<'static>>)> {
+fn certificates((field, pem): (Field<'_>, Vec<u8>)) -> Option<(Field<'_>, Vec<CertificateDer<'static>>)> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     // The reader's errors quote what they stumble on.
     let certificates = certificates.unwrap_or_default();
     if certificates.is_empty() {
-        entry.refuse("no certificate in PEM form");
+        field.refuse("no certificate in PEM form");
         return None;
     }
-    Some((entry, certificates))
+    Some((field, certificates))
 }
 
-fn private_key((entry, pem): (Entry<'_>, Vec<u8>)) -> Option<(Entry<'_>, PrivateKeyDer<'static>)> {
+fn private_key((field, pem): (Field<'_>, Vec<u8>)) -> Option<(Field<'_>, PrivateKeyDer<'static>)> {
     let Ok(key) = PrivateKeyDer::from_pem_slice(&pem) else {
-        entry.refuse_with_hint("no private key in PEM form", "one with a password cannot be used");
+        field.refuse_with_hint("no private key in PEM form", "one with a password cannot be used");
         return None;
     };
-    Some((entry, key))
+    Some((field, key))
 }
 
 const CERTIFICATE: [&str; 2] = ["cert", "cert_file"];

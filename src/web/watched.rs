@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::read_limited;
+use crate::yaml::read_limited;
 
 /// Files that were read, and how each was marked just before.
 #[derive(Default)]

@@ -14,7 +14,7 @@ use super::settings::Settings;
 use super::users::Credentials;
 use super::watched::Watched;
 use super::{Body, text};
-use crate::config::ConfigError;
+use crate::yaml::Refusal;
 
 /// How the exporter is served and to whom, as a file says that may change meanwhile.
 ///
@@ -33,7 +33,7 @@ struct State {
 
 impl WebConfig {
     /// Reads the file at `path` and those it names. An error holds everything that is wrong with them.
-    pub fn open(path: &Path) -> Result<Self, ConfigError> {
+    pub fn open(path: &Path) -> Result<Self, Refusal> {
         let mut files = Watched::default();
         let settings = Arc::new(Settings::read(path, &mut files)?);
         Ok(Self {

@@ -3,17 +3,17 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use super::file::{Node, Value};
 use super::problem::{Position, Problems, closest, may_hold_secret};
+use super::tree::{Node, Value};
 
 /// A value with the path of keys that leads to it, such as `instances[0].window`.
-pub(crate) struct Entry<'a> {
+pub(crate) struct Field<'a> {
     path: String,
     node: &'a Node,
     problems: &'a Problems,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> Field<'a> {
     /// The whole file.
     pub(crate) fn root(node: &'a Node, problems: &'a Problems) -> Self {
         Self {
@@ -85,12 +85,12 @@ impl<'a> Entry<'a> {
     }
 
     /// The keys of a section whose keys are the user's own, such as names, with their values; each once.
-    pub(crate) fn entries(&self) -> Option<Vec<(&'a str, Self)>> {
-        let Value::Section(entries) = &self.node.value else {
+    pub(crate) fn fields(&self) -> Option<Vec<(&'a str, Self)>> {
+        let Value::Section(fields) = &self.node.value else {
             return self.wrong_kind("keys with values are expected here");
         };
         let mut read: Vec<(&str, Self)> = Vec::new();
-        for (at, key, node) in entries {
+        for (at, key, node) in fields {
             let path = format!("{}.{}", self.path, shown(key));
             if read.iter().any(|(earlier, _)| earlier == key) {
                 self.problems.add(Some(*at), &path, "given twice", None);
@@ -104,17 +104,17 @@ impl<'a> Entry<'a> {
 
     /// The keys of a section, of which `known` are allowed.
     pub(crate) fn section(&self, known: &[&'static str]) -> Option<Section<'a>> {
-        let Value::Section(entries) = &self.node.value else {
+        let Value::Section(fields) = &self.node.value else {
             return self.wrong_kind("keys with values are expected here");
         };
         let mut section = Section {
             path: self.path.clone(),
             at: self.node.at,
-            entries: Vec::new(),
+            fields: Vec::new(),
             misspelt: Vec::new(),
             problems: self.problems,
         };
-        for (at, key, node) in entries {
+        for (at, key, node) in fields {
             section.add(*at, key, node, known);
         }
         Some(section)
@@ -130,17 +130,17 @@ impl<'a> Entry<'a> {
 pub(crate) struct Section<'a> {
     path: String,
     at: Position,
-    entries: Vec<(&'static str, Position, &'a Node)>,
+    fields: Vec<(&'static str, Position, &'a Node)>,
     misspelt: Vec<&'static str>,
     problems: &'a Problems,
 }
 
 impl<'a> Section<'a> {
     /// The value of `key`; a key with nothing behind it counts as absent.
-    pub(crate) fn entry(&self, key: &str) -> Option<Entry<'a>> {
-        let (key, _, node) = self.entries.iter().find(|(name, ..)| *name == key)?;
+    pub(crate) fn field(&self, key: &str) -> Option<Field<'a>> {
+        let (key, _, node) = self.fields.iter().find(|(name, ..)| *name == key)?;
         let present = !matches!(node.value, Value::Nothing);
-        present.then(|| Entry {
+        present.then(|| Field {
             path: self.path_of(key),
             node,
             problems: self.problems,
@@ -148,12 +148,12 @@ impl<'a> Section<'a> {
     }
 
     /// The value of `key`; reports where it is missing.
-    pub(crate) fn required(&self, key: &'static str) -> Option<Entry<'a>> {
-        let entry = self.entry(key);
-        if entry.is_none() {
+    pub(crate) fn required(&self, key: &'static str) -> Option<Field<'a>> {
+        let field = self.field(key);
+        if field.is_none() {
             self.missing(&[key], &self.path_of(key), "missing", None);
         }
-        entry
+        field
     }
 
     /// Reports that none of `keys` is here, unless one was misspelt, which is reported already.
@@ -188,12 +188,12 @@ impl<'a> Section<'a> {
                 .problems
                 .add(Some(at), &self.path_of(&shown(key)), "unknown key", Some(hint));
         };
-        match self.entries.iter().find(|(earlier, ..)| earlier == name) {
+        match self.fields.iter().find(|(earlier, ..)| earlier == name) {
             Some((_, first, _)) => {
                 let message = format!("given twice, first in line {}", first.line);
                 self.problems.add(Some(at), &self.path_of(key), message, None);
             }
-            None => self.entries.push((name, at, node)),
+            None => self.fields.push((name, at, node)),
         }
     }
 }

@@ -1,7 +1,5 @@
-//! The YAML shape: text becomes a tree of nodes that know their place. The only user of the YAML crate.
-//!
-//! The tree says nothing about what keys mean. Reading it key by key, instead of deriving a type, is what lets all
-//! problems of a file be told at once, and keeps the crate's errors, which quote the file, away from people.
+//! The YAML shape: text becomes a tree of nodes that know their place. The only user of the YAML crate, whose errors quote
+//! the file and are kept away from people.
 
 use std::fmt;
 

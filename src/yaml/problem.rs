@@ -1,19 +1,19 @@
-//! What is wrong with a configuration, all of it at once, in words that can't hold a secret.
+//! What is wrong with a file, all of it at once, in words that can't hold a secret.
 
 use std::cell::RefCell;
 use std::fmt;
 
 /// A place in a file; both numbers begin at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Position {
+pub(crate) struct Position {
     pub(super) line: u64,
     pub(super) column: u64,
 }
 
-/// Everything that is wrong with a configuration. Displays a line for each problem, in the order of the file, with
-/// the remedy as a `hint:` line below it; of very many problems only the first [`SHOWN`](ConfigError::SHOWN).
+/// Everything that is wrong with a file, for which it isn't used. Displays a line for each problem, in the order of the
+/// file, with the remedy as a `hint:` line below it; of very many problems only the first [`SHOWN`](Refusal::SHOWN).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct ConfigError {
+pub struct Refusal {
     file: Option<String>,
     problems: Vec<Problem>,
 }
@@ -26,12 +26,12 @@ struct Problem {
     hint: Option<String>,
 }
 
-impl ConfigError {
+impl Refusal {
     /// How many problems are displayed: one slip in a generated file should not fill the log.
     pub const SHOWN: usize = 100;
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().take(Self::SHOWN).enumerate() {
             if index > 0 {
@@ -65,7 +65,7 @@ impl fmt::Display for ConfigError {
 pub(crate) struct Problems(RefCell<Vec<Problem>>);
 
 impl Problems {
-    pub(super) fn add(&self, at: Option<Position>, key: &str, message: impl Into<String>, hint: Option<String>) {
+    pub(crate) fn add(&self, at: Option<Position>, key: &str, message: impl Into<String>, hint: Option<String>) {
         let problem = Problem {
             at,
             key: key.to_owned(),
@@ -76,12 +76,12 @@ impl Problems {
     }
 
     /// `value`, unless a problem turned up.
-    pub(super) fn or<T>(self, file: Option<String>, value: Option<T>) -> Result<T, ConfigError> {
+    pub(crate) fn or<T>(self, file: Option<String>, value: Option<T>) -> Result<T, Refusal> {
         let mut problems = self.0.into_inner();
         problems.sort_by_key(|problem| problem.at);
         match value {
             Some(value) if problems.is_empty() => Ok(value),
-            _ => Err(ConfigError { file, problems }),
+            _ => Err(Refusal { file, problems }),
         }
     }
 }
@@ -96,13 +96,13 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// Tokens are 34 and more letters and digits in a row; what people write here are shorter words.
-pub(super) fn may_hold_secret(text: &str) -> bool {
+pub(crate) fn may_hold_secret(text: &str) -> bool {
     text.split(|character: char| !character.is_ascii_alphanumeric())
         .any(|word| word.len() > 32)
 }
 
 /// The one of `known` that was probably meant by `word`.
-pub(super) fn closest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn closest(word: &str, known: &[&'static str]) -> Option<&'static str> {
     let part = |known: &str| word.len() > 2 && (known.contains(word) || word.contains(known));
     known
         .iter()

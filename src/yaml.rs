@@ -1,0 +1,51 @@
+//! YAML files: from bytes to what is read off them, with everything that is wrong with them.
+//!
+//! A file is read key by key, instead of into a type, so that all its problems are told at once. What the keys mean is
+//! for others to say.
+
+mod field;
+mod problem;
+mod tree;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+pub(crate) use field::{Field, Section};
+pub use problem::Refusal;
+pub(crate) use problem::{Problems, closest, may_hold_secret, quoted};
+
+/// What `interpret` makes of the YAML in `bytes`, which were read from `path`. It returns `None` only after it has
+/// reported why.
+pub(crate) fn read<T>(
+    path: &Path,
+    bytes: io::Result<Vec<u8>>,
+    interpret: impl FnOnce(&Field<'_>) -> Option<T>,
+) -> Result<T, Refusal> {
+    let problems = Problems::default();
+    let text = bytes
+        .map_err(|error| format!("cannot read the file: {error}"))
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "cannot read the file: it is not UTF-8".to_owned()));
+    let tree = text
+        .map_err(|message| (None, message))
+        .and_then(|text| tree::parse(&text));
+    let value = match &tree {
+        Ok(root) => interpret(&Field::root(root, &problems)),
+        Err((at, message)) => {
+            problems.add(*at, "", message, None);
+            None
+        }
+    };
+    problems.or(Some(path.display().to_string()), value)
+}
+
+/// Reads the file at `path`, unless it has more than `limit` bytes.
+pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
+        Ok(bytes)
+    } else {
+        Err(io::Error::other(format!("it is larger than {} KiB", limit / 1024)))
+    }
+}
