@@ -76,6 +76,13 @@ impl FromStr for Token {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiUrl(Arc<str>);
 
+impl Default for ApiUrl {
+    /// Where the API is served unless said otherwise (spec section 3).
+    fn default() -> Self {
+        Self("https://api.green-api.com".into())
+    }
+}
+
 impl FromStr for ApiUrl {
     type Err = AccountError;
 
@@ -197,6 +204,7 @@ mod tests {
             let url = text.parse().map(|ApiUrl(url)| url);
             assert_eq!(url.as_deref(), expected.as_ref().copied(), "{text}");
         };
+        check(&ApiUrl::default().to_string(), Ok("https://api.green-api.com"));
         check("https://X", Ok("https://x"));
         check("http://x:8080/a/b//", Ok("http://x:8080/a/b"));
         check("ftp://x", Err(AccountError::UrlScheme));

@@ -127,6 +127,13 @@ impl InstanceApiUrl {
     }
 }
 
+impl Default for InstanceApiUrl {
+    /// Where the API of an instance is served unless said otherwise (spec section 3).
+    fn default() -> Self {
+        Self("https://{prefix}.api.greenapi.com".into())
+    }
+}
+
 impl FromStr for InstanceApiUrl {
     type Err = AccountError;
 

@@ -1,7 +1,8 @@
 //! YAML files: from bytes to what is read off them, with everything that is wrong with them.
 //!
 //! A file is read key by key, instead of into a type, so that all its problems are told at once. What the keys mean is
-//! for others to say.
+//! for others to say. Where one of them fails it has a `Reported`, which is to be had only by telling why: `None` always
+//! means that nothing is asked for, never that something is wrong.
 
 mod field;
 mod problem;
@@ -13,14 +14,13 @@ use std::path::Path;
 
 pub(crate) use field::{Field, Section};
 pub use problem::Refusal;
-pub(crate) use problem::{Problems, closest, may_hold_secret, quoted};
+pub(crate) use problem::{Problems, Reported, all, closest, may_hold_secret, quoted};
 
-/// What `interpret` makes of the YAML in `bytes`, which were read from `path`. It returns `None` only after it has
-/// reported why.
+/// What `interpret` makes of the YAML in `bytes`, which were read from `path`.
 pub(crate) fn read<T>(
     path: &Path,
     bytes: io::Result<Vec<u8>>,
-    interpret: impl FnOnce(&Field<'_>) -> Option<T>,
+    interpret: impl FnOnce(&Field<'_>) -> Result<T, Reported>,
 ) -> Result<T, Refusal> {
     let problems = Problems::default();
     let text = bytes
@@ -31,10 +31,7 @@ pub(crate) fn read<T>(
         .and_then(|text| tree::parse(&text));
     let value = match &tree {
         Ok(root) => interpret(&Field::root(root, &problems)),
-        Err((at, message)) => {
-            problems.add(*at, "", message, None);
-            None
-        }
+        Err((at, message)) => Err(problems.add(*at, "", message, None)),
     };
     problems.or(Some(path.display().to_string()), value)
 }

@@ -1,14 +1,15 @@
 //! The configuration of a single instance, from the environment alone (spec section 2).
 
+use std::cell::OnceCell;
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::resolve::API_URL;
 use super::secret::{self, TokenSource};
 use super::value::{TOKEN_IN_URL, URL_HINT};
 use super::{Config, Environment, Instance};
-use crate::account::{Account, AccountError, ApiUrl, Credentials, InstanceId};
-use crate::yaml::{Problems, Refusal, may_hold_secret};
+use crate::account::{Account, AccountError, ApiUrl, Credentials, InstanceId, Token};
+use crate::yaml::{Problems, Refusal, Reported, may_hold_secret};
 
 const ID: &str = "GREENAPI_ID_INSTANCE";
 const TOKEN: &str = "GREENAPI_API_TOKEN";
@@ -17,76 +18,92 @@ const URL: &str = "GREENAPI_API_URL";
 
 /// Reads the single instance that the environment names. An empty variable counts as unset.
 pub(super) fn load(environment: Environment<'_>) -> Result<Config, Refusal> {
-    let problems = Problems::default();
-    let refuse = |key: &str, message: String| problems.add(None, key, message, None);
-    let variable = |name| environment(name).filter(|value| !value.is_empty());
-    let (id, token, file) = (variable(ID), variable(TOKEN), variable(TOKEN_FILE));
-
-    let no_token = token.is_none() && file.is_none();
-    let missing = [
-        id.is_none().then(|| ID.to_owned()),
-        no_token.then(|| format!("{TOKEN} or {TOKEN_FILE}")),
-    ];
-    let missing: Vec<_> = missing.into_iter().flatten().collect();
-    if !missing.is_empty() {
-        let hint = "set them, or name a file with `--config.file`, \
-            or run `greenapi-exporter demo` to see it work without an account";
-        problems.add(
-            None,
-            "",
-            format!("not set in the environment: {}", missing.join("; ")),
-            Some(hint.to_owned()),
-        );
-    }
-    let id: Option<InstanceId> = id.and_then(|text| {
-        text.parse()
-            .map_err(|error: AccountError| refuse(ID, error.to_string()))
-            .ok()
+    let variables = Variables {
+        environment,
+        problems: Problems::default(),
+        missing: OnceCell::new(),
+    };
+    let config = variables.instance().map(|instance| Config {
+        instances: vec![Arc::new(instance)],
+        ..Config::default()
     });
-    let token = match (token, file) {
-        (Some(_), Some(_)) => {
-            refuse(TOKEN_FILE, format!("the token is given already, by {TOKEN}"));
-            None
-        }
-        (Some(text), None) => {
-            let token = text
-                .parse()
-                .map_err(|error: AccountError| refuse(TOKEN, error.to_string()))
-                .ok();
-            token.zip(Some(TokenSource::Variable(TOKEN.to_owned())))
-        }
-        (None, Some(path)) => {
-            let token = secret::read(Path::new(&path))
-                .map_err(|message| refuse(TOKEN_FILE, message))
-                .ok();
-            token.zip(Some(TokenSource::File(path.into())))
-        }
-        (None, None) => None,
-    };
-    let api_url = variable(URL).unwrap_or_else(|| API_URL.to_owned());
-    let api_url: Option<ApiUrl> = if may_hold_secret(&api_url) {
-        problems.add(None, URL, TOKEN_IN_URL, Some(URL_HINT.to_owned()));
-        None
-    } else {
-        let url = api_url.parse();
-        url.map_err(|error: AccountError| refuse(URL, error.to_string())).ok()
-    };
+    variables.problems.or(None, config)
+}
 
-    let instance = id
-        .zip(token)
-        .zip(api_url)
-        .map(|((id, (token, token_source)), api_url)| Instance {
+/// The environment while it is read.
+struct Variables<'a> {
+    environment: Environment<'a>,
+    problems: Problems,
+    missing: OnceCell<Reported>,
+}
+
+impl Variables<'_> {
+    fn instance(&self) -> Result<Instance, Reported> {
+        let (id, token, api_url) = (self.id(), self.token(), self.api_url());
+        let (id, (token, token_source)) = (id?, token?);
+        Ok(Instance {
             account: Account {
                 id,
                 name: id.to_string().into(),
             },
-            credentials: Credentials { api_url, token },
+            credentials: Credentials {
+                api_url: api_url?,
+                token,
+            },
             token_source,
             settings: Arc::default(),
-        });
-    let config = instance.map(|instance| Config {
-        instances: vec![Arc::new(instance)],
-        ..Config::default()
-    });
-    problems.or(None, config)
+        })
+    }
+
+    fn id(&self) -> Result<InstanceId, Reported> {
+        let text = self.variable(ID).ok_or_else(|| self.missing())?;
+        text.parse().map_err(|error: AccountError| self.refuse(ID, error))
+    }
+
+    fn token(&self) -> Result<(Token, TokenSource), Reported> {
+        match (self.variable(TOKEN), self.variable(TOKEN_FILE)) {
+            (Some(_), Some(_)) => Err(self.refuse(TOKEN_FILE, format!("the token is given already, by {TOKEN}"))),
+            (Some(text), None) => match text.parse::<Token>() {
+                Ok(token) => Ok((token, TokenSource::Variable(TOKEN.to_owned()))),
+                Err(error) => Err(self.refuse(TOKEN, error)),
+            },
+            (None, Some(path)) => match secret::read(Path::new(&path)) {
+                Ok(token) => Ok((token, TokenSource::File(path.into()))),
+                Err(message) => Err(self.refuse(TOKEN_FILE, message)),
+            },
+            (None, None) => Err(self.missing()),
+        }
+    }
+
+    fn api_url(&self) -> Result<ApiUrl, Reported> {
+        let Some(text) = self.variable(URL) else {
+            return Ok(ApiUrl::default());
+        };
+        if may_hold_secret(&text) {
+            return Err(self.problems.add(None, URL, TOKEN_IN_URL, Some(URL_HINT.to_owned())));
+        }
+        text.parse().map_err(|error: AccountError| self.refuse(URL, error))
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        (self.environment)(name).filter(|value| !value.is_empty())
+    }
+
+    fn refuse(&self, name: &str, message: impl Display) -> Reported {
+        self.problems.add(None, name, message.to_string(), None)
+    }
+
+    /// Reports everything that is missing, in one sentence and once.
+    fn missing(&self) -> Reported {
+        *self.missing.get_or_init(|| {
+            let is_missing = |names: &[&str]| names.iter().all(|name| self.variable(name).is_none());
+            let alternatives: [&[&str]; 2] = [&[ID], &[TOKEN, TOKEN_FILE]];
+            let missing = alternatives.into_iter().filter(|names| is_missing(names));
+            let missing: Vec<_> = missing.map(|names| names.join(" or ")).collect();
+            let hint = "set them, or name a file with `--config.file`, \
+                or run `greenapi-exporter demo` to see it work without an account";
+            let message = format!("not set in the environment: {}", missing.join("; "));
+            self.problems.add(None, "", message, Some(hint.to_owned()))
+        })
+    }
 }

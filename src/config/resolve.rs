@@ -8,11 +8,8 @@ use std::time::Duration;
 
 use super::{Config, Environment, Instance, Partner, Settings, secret, value};
 use crate::account::{Account, ApiUrl, Credentials, InstanceId};
-use crate::yaml::{self, Field, Refusal, Section};
+use crate::yaml::{self, Field, Refusal, Reported, Section, all};
 
-/// Where the API is served unless said otherwise (spec section 3).
-pub(super) const API_URL: &str = "https://api.green-api.com";
-const INSTANCE_API_URL: &str = "https://{prefix}.api.greenapi.com";
 const FILE_LIMIT: u64 = 16 * 1024 * 1024;
 
 // The API keeps 30 days (api.md 1.3); its unit is the minute.
@@ -44,8 +41,7 @@ pub(super) fn load(path: &Path, environment: Environment<'_>) -> Result<Config, 
     let bytes = yaml::read_limited(path, FILE_LIMIT);
     yaml::read(path, bytes, |root| {
         if root.is_nothing() {
-            root.refuse_file("the file is empty");
-            return None;
+            return Err(root.refuse_file("the file is empty"));
         }
         Reading { folder, environment }.config(root)
     })
@@ -58,133 +54,133 @@ struct Reading<'a> {
 }
 
 /// What an instance has unless it says otherwise.
+#[derive(Default)]
 struct Defaults {
     api_url: ApiUrl,
     settings: Arc<Settings>,
 }
 
 impl Reading<'_> {
-    fn config(&self, root: &Field<'_>) -> Option<Config> {
+    fn config(&self, root: &Field<'_>) -> Result<Config, Reported> {
         let root = root.section(&ROOT)?;
-        let defaults = root.field("defaults").and_then(|field| field.section(&SETTINGS));
-        let url = defaults
-            .as_ref()
-            .and_then(|section| value::api_url(&section.field("api_url")?));
-        let defaults = Defaults {
-            api_url: url.or_else(|| API_URL.parse().ok())?,
-            settings: defaults.map_or_else(Arc::default, |section| settings(&section, &Arc::default())),
-        };
-        let (instances, partner) = (root.field("instances"), root.field("partner"));
-        let instances = match instances.as_ref().map(Field::list) {
-            // Not a list, which is reported already.
-            Some(None) => Vec::new(),
-            Some(Some(list)) if !list.is_empty() => list,
-            None | Some(Some(_)) => {
-                if partner.is_none() {
-                    let hint = "list one under `instances`, or discover them with `partner`";
-                    let message = "no instance is configured";
-                    root.missing(&["instances", "partner"], "instances", message, Some(hint.to_owned()));
-                }
-                Vec::new()
+        let defaults = root.optional("defaults", defaults).map(Option::unwrap_or_default);
+        // Where they are wrong, the usual ones will do to find what else is.
+        let usual = Defaults::default();
+        let base = defaults.as_ref().unwrap_or(&usual);
+        let partner = root.field("partner");
+        let instances = root.optional("instances", Field::list).and_then(|list| {
+            let list = list.unwrap_or_default();
+            if list.is_empty() && partner.is_none() {
+                let hint = "list one under `instances`, or discover them with `partner`";
+                let message = "no instance is configured";
+                return Err(root.missing(&["instances", "partner"], "instances", message, Some(hint.to_owned())));
             }
-        };
-        let base = Config::default();
-        Some(Config {
-            instances: self.instances(&instances, &defaults),
-            partner: partner.and_then(|field| self.partner(&field.section(&PARTNER)?, defaults.settings)),
-            max_concurrent_requests: root
-                .field("max_concurrent_requests")
-                .and_then(|field| usize::try_from(value::number(&field, 1..=65_536)?).ok())
-                .unwrap_or(base.max_concurrent_requests),
-            max_response_bytes: root
-                .field("max_response_bytes")
-                .and_then(|field| value::number(&field, 1..=u64::MAX))
-                .unwrap_or(base.max_response_bytes),
+            self.instances(&list, base)
+        });
+        let partner = partner.map(|field| self.partner(&field.section(&PARTNER)?, &base.settings));
+        let max_concurrent_requests =
+            root.optional("max_concurrent_requests", |field| value::number(field, 1..=65_536));
+        let max_response_bytes = root.optional("max_response_bytes", |field| value::number(field, 1..=u64::MAX));
+
+        defaults?;
+        let usual = Config::default();
+        Ok(Config {
+            instances: instances?,
+            partner: partner.transpose()?,
+            max_concurrent_requests: max_concurrent_requests?.unwrap_or(usual.max_concurrent_requests),
+            max_response_bytes: max_response_bytes?.unwrap_or(usual.max_response_bytes),
         })
     }
 
-    fn instances(&self, fields: &[Field<'_>], defaults: &Defaults) -> Vec<Arc<Instance>> {
+    fn instances(&self, fields: &[Field<'_>], defaults: &Defaults) -> Result<Vec<Arc<Instance>>, Reported> {
         let known: Vec<_> = ["id_instance", "name"]
             .into_iter()
             .chain(secret::INSTANCE)
             .chain(SETTINGS)
             .collect();
-        let sections: Vec<_> = fields.iter().filter_map(|field| field.section(&known)).collect();
-        let mut instances: Vec<_> = sections
-            .iter()
-            .filter_map(|section| self.instance(section, defaults).map(Arc::new))
-            .collect();
+        let sections: Vec<_> = fields.iter().map(|field| field.section(&known)).collect();
+        let instance = |section: &Result<_, Reported>| Ok(Arc::new(self.instance(section.as_ref()?, defaults)?));
+        let instances = all(sections.iter().map(instance));
         refuse_ambiguous(&sections);
+        let mut instances: Vec<Arc<Instance>> = instances?;
         instances.sort_by_key(|instance| instance.account.id);
-        instances
+        Ok(instances)
     }
 
-    fn instance(&self, section: &Section<'_>, defaults: &Defaults) -> Option<Instance> {
+    fn instance(&self, section: &Section<'_>, defaults: &Defaults) -> Result<Instance, Reported> {
         let id = section
             .required("id_instance")
             .and_then(|field| field.parse::<InstanceId>());
-        let name = section.field("name").and_then(|field| value::name(&field));
-        let url = section
-            .field("api_url")
-            .map_or_else(|| Some(defaults.api_url.clone()), |field| value::api_url(&field));
+        let name = section.optional("name", value::name);
+        let url = section.optional("api_url", value::api_url);
         let token = secret::token(section, &secret::INSTANCE, self.folder, self.environment);
         let settings = settings(section, &defaults.settings);
         let (id, (token, token_source)) = (id?, token?);
-        Some(Instance {
+        Ok(Instance {
             account: Account {
                 id,
-                name: name.map_or_else(|| id.to_string().into(), Into::into),
+                name: name?.map_or_else(|| id.to_string().into(), Into::into),
             },
-            credentials: Credentials { api_url: url?, token },
+            credentials: Credentials {
+                api_url: url?.unwrap_or_else(|| defaults.api_url.clone()),
+                token,
+            },
             token_source,
-            settings,
+            settings: settings?,
         })
     }
 
-    fn partner(&self, section: &Section<'_>, defaults: Arc<Settings>) -> Option<Partner> {
-        let url = section
-            .field("api_url")
-            .map_or_else(|| API_URL.parse().ok(), |field| value::api_url(&field));
-        let instance_api_url = section.field("instance_api_url").map_or_else(
-            || INSTANCE_API_URL.parse().ok(),
-            |field| value::instance_api_url(&field),
-        );
-        let refresh_interval = section
-            .field("refresh_interval")
-            .and_then(|field| value::duration(&field, &REFRESH_INTERVAL));
+    fn partner(&self, section: &Section<'_>, defaults: &Arc<Settings>) -> Result<Partner, Reported> {
+        let url = section.optional("api_url", value::api_url);
+        let instance_api_url = section.optional("instance_api_url", value::instance_api_url);
+        let refresh_interval = section.optional("refresh_interval", |field| value::duration(field, &REFRESH_INTERVAL));
         let (token, token_source) = secret::token(section, &secret::PARTNER, self.folder, self.environment)?;
-        Some(Partner {
-            credentials: Credentials { api_url: url?, token },
+        Ok(Partner {
+            credentials: Credentials {
+                api_url: url?.unwrap_or_default(),
+                token,
+            },
             token_source,
-            refresh_interval: refresh_interval.unwrap_or(Duration::from_mins(5)),
-            instance_api_url: instance_api_url?,
-            defaults,
+            refresh_interval: refresh_interval?.unwrap_or(Duration::from_mins(5)),
+            instance_api_url: instance_api_url?.unwrap_or_default(),
+            defaults: defaults.clone(),
         })
     }
 }
 
-fn settings(section: &Section<'_>, base: &Arc<Settings>) -> Arc<Settings> {
-    let duration = |key, bounds| section.field(key).and_then(|field| value::duration(&field, bounds));
+fn defaults(field: &Field<'_>) -> Result<Defaults, Reported> {
+    let section = field.section(&SETTINGS)?;
+    let url = section.optional("api_url", value::api_url);
+    let settings = settings(&section, &Arc::default());
+    Ok(Defaults {
+        api_url: url?.unwrap_or_default(),
+        settings: settings?,
+    })
+}
+
+fn settings(section: &Section<'_>, base: &Arc<Settings>) -> Result<Arc<Settings>, Reported> {
+    let duration = |key, bounds| section.optional(key, |field| value::duration(field, bounds));
+    let window = duration("window", &WINDOW);
+    let timeout = duration("timeout", &TIMEOUT);
+    let min_interval = duration("min_interval", &MIN_INTERVAL);
+    let collectors = section.optional("collectors", value::collectors);
     let settings = Settings {
-        window: duration("window", &WINDOW).unwrap_or(base.window),
-        timeout: duration("timeout", &TIMEOUT).unwrap_or(base.timeout),
-        min_interval: duration("min_interval", &MIN_INTERVAL).unwrap_or(base.min_interval),
-        collectors: section
-            .field("collectors")
-            .and_then(|field| value::collectors(&field))
-            .unwrap_or_else(|| base.collectors.clone()),
+        window: window?.unwrap_or(base.window),
+        timeout: timeout?.unwrap_or(base.timeout),
+        min_interval: min_interval?.unwrap_or(base.min_interval),
+        collectors: collectors?.unwrap_or_else(|| base.collectors.clone()),
     };
-    if settings == **base {
+    Ok(if settings == **base {
         base.clone()
     } else {
         Arc::new(settings)
-    }
+    })
 }
 
 /// Refuses an id or name by which `/probe` could mean two instances (spec section 4).
-fn refuse_ambiguous(sections: &[Section<'_>]) {
+fn refuse_ambiguous(sections: &[Result<Section<'_>, Reported>]) {
     let mut ids: HashMap<&str, Field<'_>> = HashMap::new();
-    for section in sections {
+    for section in sections.iter().flatten() {
         let Some(field) = section.field("id_instance") else {
             continue;
         };
@@ -198,7 +194,7 @@ fn refuse_ambiguous(sections: &[Section<'_>]) {
         }
     }
     let mut names: HashMap<&str, Field<'_>> = HashMap::new();
-    for section in sections {
+    for section in sections.iter().flatten() {
         let Some(field) = section.field("name") else { continue };
         let Some(name) = field.peek() else { continue };
         let own = section.field("id_instance").and_then(|field| field.peek());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Environment;
 use crate::account::{AccountError, Token};
-use crate::yaml::{Section, quoted, read_limited};
+use crate::yaml::{Field, Reported, Section, quoted, read_limited};
 
 /// Where a token was found. It can be shown; the token can't.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) fn token(
     keys: &TokenKeys,
     folder: &Path,
     environment: Environment<'_>,
-) -> Option<(Token, TokenSource)> {
+) -> Result<(Token, TokenSource), Reported> {
     let [inline, file, variable] = keys;
     let given: Vec<_> = keys
         .iter()
@@ -43,15 +43,17 @@ pub(super) fn token(
         [one] => one,
         [] => {
             let hint = format!("give one of `{inline}`, `{file}` and `{variable}`");
-            section.missing(keys, section.path(), "the token is missing", Some(hint));
-            return None;
+            return Err(section.missing(keys, section.path(), "the token is missing", Some(hint)));
         }
-        [(first, _), more @ ..] => {
-            for (_, field) in more {
+        [(first, _), second, more @ ..] => {
+            let refuse = |(_, field): &(_, Field<'_>)| {
                 let hint = format!("keep one of `{inline}`, `{file}` and `{variable}`");
-                field.refuse_with_hint(format!("the token is given already, by `{first}`"), hint);
+                field.refuse_with_hint(format!("the token is given already, by `{first}`"), hint)
+            };
+            for another in more {
+                refuse(another);
             }
-            return None;
+            return Err(refuse(second));
         }
     };
     let text = field.text()?;
@@ -66,7 +68,7 @@ pub(super) fn token(
     } else {
         (of_variable(text, environment), TokenSource::Variable(text.to_owned()))
     };
-    Some((token.map_err(|message| field.refuse(message)).ok()?, source))
+    Ok((token.map_err(|message| field.refuse(message))?, source))
 }
 
 /// Reads the token in the file at `path`. The error names the path.

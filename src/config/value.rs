@@ -10,63 +10,55 @@ use super::duration::PrometheusDuration;
 use crate::account::{AccountError, ApiUrl};
 use crate::collector::Collector;
 use crate::label::LabelValue;
-use crate::yaml::{Field, closest, may_hold_secret, quoted};
+use crate::yaml::{Field, Reported, all, closest, may_hold_secret, quoted};
 
 const NAME_LIMIT: usize = 128;
 
 /// A duration within `bounds`.
-pub(super) fn duration(field: &Field<'_>, bounds: &RangeInclusive<Duration>) -> Option<Duration> {
+pub(super) fn duration(field: &Field<'_>, bounds: &RangeInclusive<Duration>) -> Result<Duration, Reported> {
     let text = field.text()?;
     match text.parse::<PrometheusDuration>() {
-        Ok(PrometheusDuration(duration)) if bounds.contains(&duration) => Some(duration),
+        Ok(PrometheusDuration(duration)) if bounds.contains(&duration) => Ok(duration),
         Ok(_) => {
             let [least, most] = [bounds.start(), bounds.end()].map(|bound| PrometheusDuration(*bound));
-            field.refuse(format!("{} is out of bounds: from {least} to {most}", quoted(text)));
-            None
+            Err(field.refuse(format!("{} is out of bounds: from {least} to {most}", quoted(text))))
         }
-        Err(error) => {
-            field.refuse_with_hint(format!("{error}: {}", quoted(text)), error.hint());
-            None
-        }
+        Err(error) => Err(field.refuse_with_hint(format!("{error}: {}", quoted(text)), error.hint())),
     }
 }
 
 /// A whole number within `bounds`.
-pub(super) fn number(field: &Field<'_>, bounds: RangeInclusive<u64>) -> Option<u64> {
+pub(super) fn number<T: TryFrom<u64>>(field: &Field<'_>, bounds: RangeInclusive<u64>) -> Result<T, Reported> {
     let number = field.text()?.parse().ok().filter(|number| bounds.contains(number));
-    if number.is_none() {
+    number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
         let most = if *bounds.end() == u64::MAX {
             " or more".to_owned()
         } else {
             format!(" to {}", bounds.end())
         };
-        field.refuse(format!("a whole number is expected: {}{most}", bounds.start()));
-    }
-    number
+        field.refuse(format!("a whole number is expected: {}{most}", bounds.start()))
+    })
 }
 
 /// The URL of an API.
-pub(super) fn api_url(field: &Field<'_>) -> Option<ApiUrl> {
+pub(super) fn api_url(field: &Field<'_>) -> Result<ApiUrl, Reported> {
     url(field, field.text()?)
 }
 
 /// The URL of an API in which `{prefix}` may stand for a part.
-pub(super) fn instance_api_url(field: &Field<'_>) -> Option<InstanceApiUrl> {
+pub(super) fn instance_api_url(field: &Field<'_>) -> Result<InstanceApiUrl, Reported> {
     url(field, &field.text()?.replace("{prefix}", ""))
 }
 
 /// `field` as a URL that has no placeholder left in `rest`, and no token.
-fn url<T: FromStr<Err = AccountError>>(field: &Field<'_>, rest: &str) -> Option<T> {
+fn url<T: FromStr<Err = AccountError>>(field: &Field<'_>, rest: &str) -> Result<T, Reported> {
     if may_hold_secret(rest) {
-        field.refuse_with_hint(TOKEN_IN_URL, URL_HINT);
-        None
+        Err(field.refuse_with_hint(TOKEN_IN_URL, URL_HINT))
     } else if rest.contains(['{', '}']) {
         let hint = "`{prefix}` is the only one, in `partner.instance_api_url`";
-        field.refuse_with_hint("unknown placeholder", hint);
-        None
+        Err(field.refuse_with_hint("unknown placeholder", hint))
     } else if !rest.contains("://") {
-        field.refuse_with_hint("not a URL", "begin it with `https://`");
-        None
+        Err(field.refuse_with_hint("not a URL", "begin it with `https://`"))
     } else {
         field.parse()
     }
@@ -78,15 +70,9 @@ pub(super) const TOKEN_IN_URL: &str = "the URL seems to hold a token";
 pub(super) const URL_HINT: &str = "give only the part before `/waInstance`";
 
 /// An instance's name: short, printable text.
-pub(super) fn name<'a>(field: &Field<'a>) -> Option<&'a str> {
+pub(super) fn name<'a>(field: &Field<'a>) -> Result<&'a str, Reported> {
     let name = field.text()?;
-    match fault_of_name(name) {
-        None => Some(name),
-        Some(fault) => {
-            field.refuse(fault);
-            None
-        }
-    }
+    fault_of_name(name).map_or(Ok(name), |fault| Err(field.refuse(fault)))
 }
 
 /// Why a text can't be an instance's name, if it can't.
@@ -107,27 +93,28 @@ pub(crate) fn fault_of_name(name: &str) -> Option<String> {
 }
 
 /// The names of collectors, each once.
-pub(super) fn collectors(field: &Field<'_>) -> Option<BTreeSet<Collector>> {
+pub(super) fn collectors(field: &Field<'_>) -> Result<BTreeSet<Collector>, Reported> {
     let known: Vec<_> = Collector::ALL.iter().map(|collector| collector.as_str()).collect();
     let mut collectors = BTreeSet::new();
-    let items = field.list()?;
-    for item in &items {
-        let Some(text) = item.text() else { continue };
+    let read = |item: Field<'_>| {
+        let text = item.text()?;
         match Collector::ALL.iter().find(|collector| collector.as_str() == text) {
-            Some(collector) if collectors.insert(*collector) => {}
-            Some(_) => item.refuse(format!("`{text}` is listed twice")),
+            Some(collector) if collectors.insert(*collector) => Ok(()),
+            Some(_) => Err(item.refuse(format!("`{text}` is listed twice"))),
             None => {
                 let hint = match closest(text, &known) {
                     Some(meant) => format!("did you mean `{meant}`?"),
                     None => format!("the collectors are {}", known.join(", ")),
                 };
-                item.refuse_with_hint(format!("unknown collector: {}", quoted(text)), hint);
+                Err(item.refuse_with_hint(format!("unknown collector: {}", quoted(text)), hint))
             }
         }
-    }
+    };
+    let all_known: Result<(), _> = all(field.list()?.into_iter().map(read));
     if !collectors.contains(&Collector::Outgoing) {
         // `up` tells of the journal of published statuses, so there is no instance without it.
-        field.refuse_with_hint("the collectors must include `outgoing`", "add `outgoing` to the list");
+        let message = "the collectors must include `outgoing`";
+        return Err(field.refuse_with_hint(message, "add `outgoing` to the list"));
     }
-    Some(collectors)
+    all_known.map(|()| collectors)
 }

@@ -7,7 +7,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
 use super::client_certificate::ClientCertificates;
-use crate::yaml::{Field, Section, quoted};
+use crate::yaml::{Field, Reported, Section, all, quoted};
 
 /// What is asked of clients, as Go's `ClientAuthType` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,71 +25,63 @@ impl ClientPolicy {
     }
 }
 
-/// The policy of the section; `None` where a problem is reported.
-pub(super) fn read(section: &Section<'_>) -> Option<ClientPolicy> {
-    let policy = match section.field("client_auth_type") {
-        None => ClientPolicy::None,
-        Some(field) => match field.text()? {
-            "" | "NoClientCert" => ClientPolicy::None,
-            "RequestClientCert" => ClientPolicy::Request,
-            // The second is an old name that the toolkit still reads.
-            "RequireAnyClientCert" | "RequireClientCert" => ClientPolicy::RequireAny,
-            "VerifyClientCertIfGiven" => ClientPolicy::VerifyIfGiven,
-            "RequireAndVerifyClientCert" => ClientPolicy::RequireAndVerify,
-            name => {
-                let hint = "there are NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven \
-                            and RequireAndVerifyClientCert";
-                field.refuse_with_hint(format!("unknown policy: {}", quoted(name)), hint);
-                return None;
-            }
-        },
-    };
-    if let Some(field) = section.field("client_allowed_sans").filter(|_| !policy.requires()) {
-        // A client without a certificate would have no name to look at.
-        field.refuse_with_hint("names are looked at only where a certificate is required", REMEDY);
-    }
-    Some(policy)
+/// The policy of the section.
+pub(super) fn read(section: &Section<'_>) -> Result<ClientPolicy, Reported> {
+    let policy = section.optional("client_auth_type", |field| match field.text()? {
+        "" | "NoClientCert" => Ok(ClientPolicy::None),
+        "RequestClientCert" => Ok(ClientPolicy::Request),
+        // The second is an old name that the toolkit still reads.
+        "RequireAnyClientCert" | "RequireClientCert" => Ok(ClientPolicy::RequireAny),
+        "VerifyClientCertIfGiven" => Ok(ClientPolicy::VerifyIfGiven),
+        "RequireAndVerifyClientCert" => Ok(ClientPolicy::RequireAndVerify),
+        name => {
+            let hint = "there are NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven \
+                        and RequireAndVerifyClientCert";
+            Err(field.refuse_with_hint(format!("unknown policy: {}", quoted(name)), hint))
+        }
+    });
+    Ok(policy?.unwrap_or(ClientPolicy::None))
 }
 
-/// Who the clients must be. `None` where they aren't asked, and where a problem is reported. `authority` is what the
-/// section names as one.
+/// The names of which a client's certificate must have one; any will do where there is no list.
+pub(super) fn allowed_names(section: &Section<'_>, policy: ClientPolicy) -> Result<Option<Vec<String>>, Reported> {
+    section.optional("client_allowed_sans", |field| {
+        let names = all(field.list()?.iter().map(|item| Ok(item.text()?.to_owned())));
+        if !policy.requires() {
+            // A client without a certificate would have no name to look at.
+            return Err(field.refuse_with_hint("names are looked at only where a certificate is required", REMEDY));
+        }
+        names
+    })
+}
+
+/// Who the clients must be; `None` where they aren't asked. `authority` is what the section names as one.
 pub(super) fn verifier(
     section: &Section<'_>,
     policy: ClientPolicy,
     authority: Option<(Field<'_>, Vec<CertificateDer<'static>>)>,
     provider: &Arc<CryptoProvider>,
-) -> Option<ClientCertificates> {
-    let names = allowed_names(section);
-    let certificates = match policy {
-        ClientPolicy::None => {
-            if let Some((field, _)) = authority {
-                field.refuse_with_hint(
-                    "this file has no effect, because clients are not asked for certificates",
-                    REMEDY,
-                );
+) -> Result<Option<ClientCertificates>, Reported> {
+    let verifier = match policy {
+        ClientPolicy::None => match authority {
+            None => return Ok(None),
+            Some((field, _)) => {
+                let message = "this file has no effect, because clients are not asked for certificates";
+                return Err(field.refuse_with_hint(message, REMEDY));
             }
-            return None;
-        }
+        },
         ClientPolicy::Request | ClientPolicy::RequireAny => {
             ClientCertificates::of_anybody(provider.clone(), policy.requires())
         }
         ClientPolicy::VerifyIfGiven | ClientPolicy::RequireAndVerify => {
             // As in Go, where none is named: the authorities that the system trusts.
-            let of_system = || Some((section.field("client_auth_type")?, system_authorities()));
-            let (field, issuers) = authority.or_else(of_system)?;
-            let verified = ClientCertificates::issued_by(issuers, provider.clone(), policy.requires());
-            verified
-                .map_err(|error| field.refuse(format!("cannot verify clients by it: {error}")))
-                .ok()?
+            let of_system = || (section.first_of(&["client_auth_type"]), system_authorities());
+            let (field, issuers) = authority.unwrap_or_else(of_system);
+            ClientCertificates::issued_by(issuers, provider.clone(), policy.requires())
+                .map_err(|error| field.refuse(format!("cannot verify clients by it: {error}")))?
         }
     };
-    Some(certificates.allowing(names))
-}
-
-/// The names of which a client's certificate must have one; any will do where there is no list.
-fn allowed_names(section: &Section<'_>) -> Option<Vec<String>> {
-    let items = section.field("client_allowed_sans")?.list()?;
-    Some(items.iter().filter_map(|item| item.text().map(str::to_owned)).collect())
+    Ok(Some(verifier))
 }
 
 /// Those that can be used: a system's store may well hold some that can't.

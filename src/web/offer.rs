@@ -6,50 +6,45 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::version::{TLS12, TLS13};
 use rustls::{NamedGroup, SupportedCipherSuite, SupportedProtocolVersion};
 
-use crate::yaml::{Field, Section, quoted};
+use crate::yaml::{Field, Reported, Section, all, quoted};
 
 type Version = &'static SupportedProtocolVersion;
 
-/// The protocol versions; `None` where a problem is reported.
-pub(super) fn versions(section: &Section<'_>) -> Option<Vec<Version>> {
-    let version = |key: &str, default| match section.field(key) {
-        None => Some(default),
-        Some(field) => version(&field),
-    };
-    let (least, most) = (version("min_version", &TLS12), version("max_version", &TLS13));
-    match (number(least?), number(most?)) {
-        (least, most) if least <= most => {
-            let mut versions = vec![&TLS12, &TLS13];
-            versions.retain(|version| (least..=most).contains(&number(version)));
-            Some(versions)
-        }
-        _ => {
-            let field = section.field("max_version").or_else(|| section.field("min_version"))?;
-            field.refuse("no version is left between `min_version` and `max_version`");
-            None
-        }
+/// The protocol versions.
+pub(super) fn versions(section: &Section<'_>) -> Result<Vec<Version>, Reported> {
+    let (least, most) = (
+        section.optional("min_version", version),
+        section.optional("max_version", version),
+    );
+    let (least, most) = (least?.unwrap_or(&TLS12), most?.unwrap_or(&TLS13));
+    let mut versions = vec![&TLS12, &TLS13];
+    versions.retain(|version| (number(least)..=number(most)).contains(&number(version)));
+    if versions.is_empty() {
+        let field = section.first_of(&["max_version", "min_version"]);
+        return Err(field.refuse("no version is left between `min_version` and `max_version`"));
     }
+    Ok(versions)
 }
 
-fn version(field: &Field<'_>) -> Option<Version> {
-    match field.text()? {
-        "TLS12" => return Some(&TLS12),
-        "TLS13" => return Some(&TLS13),
-        name @ ("TLS10" | "TLS11") => {
-            let message = format!("rustls does not speak `{name}`, which is broken");
-            field.refuse_with_hint(message, "use TLS12 or TLS13");
-        }
-        name => field.refuse_with_hint(format!("unknown version: {}", quoted(name)), "use TLS12 or TLS13"),
-    }
-    None
+fn version(field: &Field<'_>) -> Result<Version, Reported> {
+    let message = match field.text()? {
+        "TLS12" => return Ok(&TLS12),
+        "TLS13" => return Ok(&TLS13),
+        name @ ("TLS10" | "TLS11") => format!("rustls does not speak `{name}`, which is broken"),
+        name => format!("unknown version: {}", quoted(name)),
+    };
+    Err(field.refuse_with_hint(message, "use TLS12 or TLS13"))
 }
 
 fn number(version: Version) -> u16 {
     version.version.into()
 }
 
-/// The cipher suites and curves, in their order; `None` where a problem is reported.
-pub(super) fn provider(section: &Section<'_>, versions: Option<&[Version]>) -> Option<Arc<CryptoProvider>> {
+/// The cipher suites and curves, in their order, of which some must do for `versions`.
+pub(super) fn provider(
+    section: &Section<'_>,
+    versions: &Result<Vec<Version>, Reported>,
+) -> Result<Arc<CryptoProvider>, Reported> {
     let mut provider = aws_lc_rs::default_provider();
     let find_suite = |text: &str| {
         let suites = provider.cipher_suites.iter();
@@ -63,6 +58,7 @@ pub(super) fn provider(section: &Section<'_>, versions: Option<&[Version]>) -> O
     };
     let curve_names = || CURVES.iter().map(|(name, _)| (*name).to_owned()).collect();
     let curves = chosen(section, "curve_preferences", "curve", find_curve, curve_names);
+    let (suites, curves) = (suites?, curves?);
 
     if !suites.is_empty() {
         // As in Go, the list is of TLS 1.2; the suites of TLS 1.3 are always offered, since all are strong.
@@ -77,12 +73,11 @@ pub(super) fn provider(section: &Section<'_>, versions: Option<&[Version]>) -> O
         let mut suites = provider.cipher_suites.iter();
         suites.any(|suite| suite.version() == *version)
     };
-    if !versions?.iter().any(is_left) {
-        let field = section.field("cipher_suites")?;
-        field.refuse("all of these are of TLS 1.3, which `max_version` excludes");
-        return None;
+    if !versions.as_ref()?.iter().any(is_left) {
+        let field = section.first_of(&["cipher_suites"]);
+        return Err(field.refuse("all of these are of TLS 1.3, which `max_version` excludes"));
     }
-    Some(Arc::new(provider))
+    Ok(Arc::new(provider))
 }
 
 /// The suite's name in the registry of TLS and in Go. rustls puts the version before those of TLS 1.3.
@@ -91,25 +86,23 @@ fn suite_name(suite: &SupportedCipherSuite) -> String {
     name.replace("TLS13_", "TLS_")
 }
 
-/// What the list behind `key` names. Empty without a list; problems are reported.
+/// What the list behind `key` names. Empty without a list.
 fn chosen<T>(
     section: &Section<'_>,
     key: &str,
     kind: &str,
     find: impl Fn(&str) -> Option<T>,
     known: impl Fn() -> Vec<String>,
-) -> Vec<T> {
-    let items = section.field(key).and_then(|field| field.list()).unwrap_or_default();
-    let chosen = |item: &Field<'_>| {
+) -> Result<Vec<T>, Reported> {
+    let chosen = |item: Field<'_>| {
         let text = item.text()?;
-        let found = find(text);
-        if found.is_none() {
+        find(text).ok_or_else(|| {
             let message = format!("this {kind} is unknown or not offered by rustls: {}", quoted(text));
-            item.refuse_with_hint(message, format!("there are {}", known().join(", ")));
-        }
-        found
+            item.refuse_with_hint(message, format!("there are {}", known().join(", ")))
+        })
     };
-    items.iter().filter_map(chosen).collect()
+    let list = section.optional(key, Field::list)?.unwrap_or_default();
+    all(list.into_iter().map(chosen))
 }
 
 /// The curves that both Go and rustls have, as Go names them.

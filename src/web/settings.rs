@@ -14,7 +14,7 @@ use super::rate_limit::{GoDuration, RateLimit};
 use super::tls;
 use super::users::{Cost, Users};
 use super::watched::Watched;
-use crate::yaml::{self, Field, Refusal, Section, quoted};
+use crate::yaml::{self, Field, Refusal, Reported, all, quoted};
 
 /// How it is served, and to whom.
 pub(super) struct Settings {
@@ -31,123 +31,97 @@ impl Settings {
     pub(super) fn read(path: &Path, files: &mut Watched) -> Result<Self, Refusal> {
         let bytes = files.read(path);
         let folder = path.parent().unwrap_or(Path::new(""));
-        yaml::read(path, bytes, |root| {
-            if root.is_nothing() {
-                return settings(root, None, folder, files);
-            }
-            settings(root, Some(&root.section(&ROOT)?), folder, files)
-        })
+        yaml::read(path, bytes, |root| settings(root, folder, files))
     }
 }
 
-/// The settings in `section`, if the file has anything in it at all. Readers of a part return nothing where nothing is
-/// asked for and where they report a problem, which fails the whole.
-fn settings(root: &Field<'_>, section: Option<&Section<'_>>, folder: &Path, files: &mut Watched) -> Option<Settings> {
-    let field = |key| section.and_then(|section| section.field(key));
-    let tls_section = field("tls_server_config").and_then(|field| field.section(&tls::KEYS));
-    let mut tls = tls_section.and_then(|section| tls::read(&section, folder, files));
-    let http = match field("http_server_config") {
-        None => Some((true, Vec::new())),
-        Some(field) => field.section(&["http2", "headers"]).and_then(|section| http(&section)),
-    };
-    let rate_limit = field("rate_limit").and_then(|field| rate_limit(&field));
-    let users = match field("basic_auth_users") {
-        None => Some(BTreeMap::new()),
-        Some(field) => users(&field),
-    };
-    let users = Users::new(users?)
-        .map_err(|_| root.refuse_file("the system gives no random numbers"))
-        .ok()?;
-    let (http2, headers) = http?;
-    if let Some(tls) = &mut tls {
+fn settings(root: &Field<'_>, folder: &Path, files: &mut Watched) -> Result<Settings, Reported> {
+    let section = (!root.is_nothing()).then(|| root.section(&ROOT)).transpose()?;
+    let field = |key| section.as_ref()?.field(key);
+    let tls = field("tls_server_config").map(|field| tls::read(&field.section(&tls::KEYS)?, folder, files));
+    let http = field("http_server_config").map(|field| http(&field));
+    let rate_limit = field("rate_limit").map(|field| rate_limit(&field));
+    let users = field("basic_auth_users").map(|field| users(&field));
+
+    let users = Users::new(users.transpose()?.unwrap_or_default())
+        .map_err(|_| root.refuse_file("the system gives no random numbers"))?;
+    let (http2, headers) = http.transpose()?.unwrap_or((true, Vec::new()));
+    let tls = tls.transpose()?.flatten().map(|mut tls| {
         let protocols: &[&[u8]] = if http2 { &[H2, b"http/1.1"] } else { &[b"http/1.1"] };
         tls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-    }
-    Some(Settings {
-        tls: tls.map(Arc::new),
+        Arc::new(tls)
+    });
+    Ok(Settings {
+        tls,
         headers,
         users,
-        rate_limit,
+        rate_limit: rate_limit.transpose()?.flatten(),
     })
 }
 
 /// Whether HTTP/2 is offered, and the headers.
-fn http(section: &Section<'_>) -> Option<(bool, Vec<(HeaderName, HeaderValue)>)> {
-    let http2 = match section.field("http2") {
-        None => Some(true),
-        Some(field) => boolean(&field),
-    };
-    let headers = match section.field("headers") {
-        None => Some(Vec::new()),
-        Some(field) => headers(&field),
-    };
-    Some((http2?, headers?))
+fn http(field: &Field<'_>) -> Result<(bool, Vec<(HeaderName, HeaderValue)>), Reported> {
+    let section = field.section(&["http2", "headers"])?;
+    let http2 = section.optional("http2", boolean);
+    let headers = section.optional("headers", headers);
+    Ok((http2?.unwrap_or(true), headers?.unwrap_or_default()))
 }
 
-fn headers(field: &Field<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
+fn headers(field: &Field<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, Reported> {
     let section = field.section(&HEADERS.map(|(name, ..)| name))?;
     let header = |(key, name, values): &(&str, HeaderName, &[&str])| {
-        let field = section.field(key)?;
-        let text = field.text()?;
-        if !values.is_empty() && !values.contains(&text) {
-            let hint = format!("the value is one of {}", values.join(", "));
-            field.refuse_with_hint(format!("not a value of this header: {}", quoted(text)), hint);
-            return None;
-        }
-        let value =
-            HeaderValue::from_str(text).map_err(|_| field.refuse("not a header's value: it has control characters"));
-        // A header without a value is not sent.
-        Some((name.clone(), value.ok().filter(|value| !value.is_empty())?))
+        section.optional(key, |field| {
+            let text = field.text()?;
+            if !values.is_empty() && !values.contains(&text) {
+                let hint = format!("the value is one of {}", values.join(", "));
+                return Err(field.refuse_with_hint(format!("not a value of this header: {}", quoted(text)), hint));
+            }
+            let value = HeaderValue::from_str(text);
+            let value = value.map_err(|_| field.refuse("not a header's value: it has control characters"))?;
+            // A header without a value is not sent.
+            Ok((!value.is_empty()).then(|| (name.clone(), value)))
+        })
     };
-    Some(HEADERS.iter().filter_map(header).collect())
+    let headers: Vec<_> = all(HEADERS.iter().map(header))?;
+    Ok(headers.into_iter().flatten().flatten().collect())
 }
 
-fn users(field: &Field<'_>) -> Option<BTreeMap<Vec<u8>, (String, Cost)>> {
+fn users(field: &Field<'_>) -> Result<BTreeMap<Vec<u8>, (String, Cost)>, Reported> {
     let user = |(name, field): (&str, Field<'_>)| {
         let hash = field.text()?;
         let hint = "`htpasswd -nBC 10 NAME` asks for a password and prints its hash";
-        let cost = Cost::of(hash)
-            .map_err(|error| field.refuse_with_hint(error, hint))
-            .ok()?;
-        Some((name.as_bytes().to_vec(), (hash.to_owned(), cost)))
+        let cost = Cost::of(hash).map_err(|error| field.refuse_with_hint(error, hint))?;
+        Ok((name.as_bytes().to_vec(), (hash.to_owned(), cost)))
     };
-    // All of them, so that one that is wrong doesn't hide the next.
-    let users: Vec<Option<_>> = field.fields()?.into_iter().map(user).collect();
-    users.into_iter().collect()
+    all(field.fields()?.into_iter().map(user))
 }
 
-/// The limit. `None` where there is none, and where a problem is reported.
-fn rate_limit(field: &Field<'_>) -> Option<RateLimit> {
+/// The limit; `None` where an interval of zero sets none.
+fn rate_limit(field: &Field<'_>) -> Result<Option<RateLimit>, Reported> {
     let section = field.section(&["interval", "burst"])?;
-    let interval = section.field("interval").and_then(|field| field.parse::<GoDuration>());
-    let burst = section.field("burst").map_or(Some(0), |field| {
+    let interval = section.optional("interval", Field::parse::<GoDuration>);
+    let burst = section.optional("burst", |field| {
         let burst = field.text()?.parse::<u32>();
-        burst
-            .map_err(|_| field.refuse("a whole number is expected: 0 or more"))
-            .ok()
+        burst.map_err(|_| field.refuse("a whole number is expected: 0 or more"))
     });
-    let GoDuration(interval) = interval.filter(|GoDuration(interval)| !interval.is_zero())?;
-    if burst? == 0 {
+    let (interval, burst) = (interval?, burst?.unwrap_or_default());
+    let Some(GoDuration(interval)) = interval.filter(|GoDuration(interval)| !interval.is_zero()) else {
+        return Ok(None);
+    };
+    if burst == 0 {
         let message = "without a `burst` no request would be answered";
         let hint = "with `burst: 1`, one may come each interval".to_owned();
-        section.missing(&["burst"], section.path(), message, Some(hint));
-        return None;
+        return Err(section.missing(&["burst"], section.path(), message, Some(hint)));
     }
-    Some(RateLimit {
-        interval,
-        burst: burst?,
-    })
+    Ok(Some(RateLimit { interval, burst }))
 }
 
 /// A boolean as YAML 1.1 has them, which Go's reader of these files speaks.
-pub(super) fn boolean(field: &Field<'_>) -> Option<bool> {
+pub(super) fn boolean(field: &Field<'_>) -> Result<bool, Reported> {
     match field.text()?.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "y" => Some(true),
-        "false" | "no" | "off" | "n" => Some(false),
-        _ => {
-            field.refuse("`true` or `false` is expected");
-            None
-        }
+        "true" | "yes" | "on" | "y" => Ok(true),
+        "false" | "no" | "off" | "n" => Ok(false),
+        _ => Err(field.refuse("`true` or `false` is expected")),
     }
 }
 

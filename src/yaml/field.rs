@@ -3,10 +3,11 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use super::problem::{Position, Problems, closest, may_hold_secret};
+use super::problem::{Position, Problems, Reported, closest, may_hold_secret};
 use super::tree::{Node, Value};
 
 /// A value with the path of keys that leads to it, such as `instances[0].window`.
+#[derive(Clone)]
 pub(crate) struct Field<'a> {
     path: String,
     node: &'a Node,
@@ -34,25 +35,25 @@ impl<'a> Field<'a> {
     }
 
     /// Reports that the whole file can't be used.
-    pub(crate) fn refuse_file(&self, message: impl Into<String>) {
-        self.problems.add(None, "", message, None);
+    pub(crate) fn refuse_file(&self, message: impl Into<String>) -> Reported {
+        self.problems.add(None, "", message, None)
     }
 
     /// Reports that this value can't be used.
-    pub(crate) fn refuse(&self, message: impl Into<String>) {
-        self.problems.add(Some(self.node.at), &self.path, message, None);
+    pub(crate) fn refuse(&self, message: impl Into<String>) -> Reported {
+        self.problems.add(Some(self.node.at), &self.path, message, None)
     }
 
     /// Reports that this value can't be used, and what to do.
-    pub(crate) fn refuse_with_hint(&self, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn refuse_with_hint(&self, message: impl Into<String>, hint: impl Into<String>) -> Reported {
         self.problems
-            .add(Some(self.node.at), &self.path, message, Some(hint.into()));
+            .add(Some(self.node.at), &self.path, message, Some(hint.into()))
     }
 
     /// The single value, as text.
-    pub(crate) fn text(&self) -> Option<&'a str> {
+    pub(crate) fn text(&self) -> Result<&'a str, Reported> {
         self.peek()
-            .or_else(|| self.wrong_kind("a single value is expected here"))
+            .ok_or_else(|| self.refuse("a single value is expected here"))
     }
 
     /// The single value, if it is one; for those who look at it again after [`text`](Self::text) has reported.
@@ -64,33 +65,29 @@ impl<'a> Field<'a> {
     }
 
     /// The single value as a `T`, whose errors must not repeat it.
-    pub(crate) fn parse<T: FromStr<Err: Display>>(&self) -> Option<T> {
+    pub(crate) fn parse<T: FromStr<Err: Display>>(&self) -> Result<T, Reported> {
         self.text()?
             .parse()
             .map_err(|error: T::Err| self.refuse(error.to_string()))
-            .ok()
     }
 
     /// The items of a list.
-    pub(crate) fn list(&self) -> Option<Vec<Self>> {
+    pub(crate) fn list(&self) -> Result<Vec<Self>, Reported> {
         let Value::List(items) = &self.node.value else {
-            return self.wrong_kind("a list is expected here");
+            return Err(self.refuse("a list is expected here"));
         };
         let item = |(index, node)| Self {
             path: format!("{}[{index}]", self.path),
             node,
             problems: self.problems,
         };
-        Some(items.iter().enumerate().map(item).collect())
+        Ok(items.iter().enumerate().map(item).collect())
     }
 
     /// The keys of a section whose keys are the user's own, such as names, with their values; each once.
-    pub(crate) fn fields(&self) -> Option<Vec<(&'a str, Self)>> {
-        let Value::Section(fields) = &self.node.value else {
-            return self.wrong_kind("keys with values are expected here");
-        };
+    pub(crate) fn fields(&self) -> Result<Vec<(&'a str, Self)>, Reported> {
         let mut read: Vec<(&str, Self)> = Vec::new();
-        for (at, key, node) in fields {
+        for (at, key, node) in self.pairs()? {
             let path = format!("{}.{}", self.path, shown(key));
             if read.iter().any(|(earlier, _)| earlier == key) {
                 self.problems.add(Some(*at), &path, "given twice", None);
@@ -99,40 +96,35 @@ impl<'a> Field<'a> {
             let problems = self.problems;
             read.push((key, Self { path, node, problems }));
         }
-        Some(read)
+        Ok(read)
     }
 
     /// The keys of a section, of which `known` are allowed.
-    pub(crate) fn section(&self, known: &[&'static str]) -> Option<Section<'a>> {
-        let Value::Section(fields) = &self.node.value else {
-            return self.wrong_kind("keys with values are expected here");
-        };
+    pub(crate) fn section(&self, known: &[&'static str]) -> Result<Section<'a>, Reported> {
         let mut section = Section {
-            path: self.path.clone(),
-            at: self.node.at,
+            whole: self.clone(),
             fields: Vec::new(),
             misspelt: Vec::new(),
-            problems: self.problems,
         };
-        for (at, key, node) in fields {
+        for (at, key, node) in self.pairs()? {
             section.add(*at, key, node, known);
         }
-        Some(section)
+        Ok(section)
     }
 
-    fn wrong_kind<T>(&self, message: &str) -> Option<T> {
-        self.refuse(message);
-        None
+    fn pairs(&self) -> Result<&'a [(Position, String, Node)], Reported> {
+        match &self.node.value {
+            Value::Section(pairs) => Ok(pairs),
+            _ => Err(self.refuse("keys with values are expected here")),
+        }
     }
 }
 
 /// Keys with their values.
 pub(crate) struct Section<'a> {
-    path: String,
-    at: Position,
+    whole: Field<'a>,
     fields: Vec<(&'static str, Position, &'a Node)>,
-    misspelt: Vec<&'static str>,
-    problems: &'a Problems,
+    misspelt: Vec<(&'static str, Reported)>,
 }
 
 impl<'a> Section<'a> {
@@ -143,55 +135,68 @@ impl<'a> Section<'a> {
         present.then(|| Field {
             path: self.path_of(key),
             node,
-            problems: self.problems,
+            problems: self.whole.problems,
         })
     }
 
+    /// What `read` makes of the value of `key`, if there is one.
+    pub(crate) fn optional<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Field<'a>) -> Result<T, Reported>,
+    ) -> Result<Option<T>, Reported> {
+        self.field(key).as_ref().map(read).transpose()
+    }
+
     /// The value of `key`; reports where it is missing.
-    pub(crate) fn required(&self, key: &'static str) -> Option<Field<'a>> {
-        let field = self.field(key);
-        if field.is_none() {
-            self.missing(&[key], &self.path_of(key), "missing", None);
-        }
-        field
+    pub(crate) fn required(&self, key: &'static str) -> Result<Field<'a>, Reported> {
+        self.field(key)
+            .ok_or_else(|| self.missing(&[key], &self.path_of(key), "missing", None))
+    }
+
+    /// The first of `keys` that is here, or else the section itself: where to report what comes of them together.
+    pub(crate) fn first_of(&self, keys: &[&str]) -> Field<'a> {
+        let mut fields = keys.iter().filter_map(|key| self.field(key));
+        fields.next().unwrap_or_else(|| self.whole.clone())
     }
 
     /// Reports that none of `keys` is here, unless one was misspelt, which is reported already.
-    pub(crate) fn missing(&self, keys: &[&'static str], path: &str, message: &str, hint: Option<String>) {
-        if !keys.iter().any(|key| self.misspelt.contains(key)) {
-            self.problems.add(Some(self.at), path, message, hint);
+    pub(crate) fn missing(&self, keys: &[&'static str], path: &str, message: &str, hint: Option<String>) -> Reported {
+        match self.misspelt.iter().find(|(meant, _)| keys.contains(meant)) {
+            Some((_, reported)) => *reported,
+            None => self.whole.problems.add(Some(self.whole.node.at), path, message, hint),
         }
     }
 
     /// The keys that lead here.
     pub(crate) fn path(&self) -> &str {
-        &self.path
+        &self.whole.path
     }
 
     fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() {
+        if self.whole.path.is_empty() {
             key.to_owned()
         } else {
-            format!("{}.{key}", self.path)
+            format!("{}.{key}", self.whole.path)
         }
     }
 
     fn add(&mut self, at: Position, key: &str, node: &'a Node, known: &[&'static str]) {
+        let problems = self.whole.problems;
         let Some(name) = known.iter().find(|name| **name == key) else {
             let meant = closest(key, known);
-            self.misspelt.extend(meant);
             let hint = match meant {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("known keys are {}", known.join(", ")),
             };
-            return self
-                .problems
-                .add(Some(at), &self.path_of(&shown(key)), "unknown key", Some(hint));
+            let reported = problems.add(Some(at), &self.path_of(&shown(key)), "unknown key", Some(hint));
+            self.misspelt.extend(meant.map(|meant| (meant, reported)));
+            return;
         };
         match self.fields.iter().find(|(earlier, ..)| earlier == name) {
             Some((_, first, _)) => {
                 let message = format!("given twice, first in line {}", first.line);
-                self.problems.add(Some(at), &self.path_of(key), message, None);
+                problems.add(Some(at), &self.path_of(key), message, None);
             }
             None => self.fields.push((name, at, node)),
         }

@@ -64,8 +64,33 @@ impl fmt::Display for Refusal {
 #[derive(Default)]
 pub(crate) struct Problems(RefCell<Vec<Problem>>);
 
+/// Proof that a problem was reported; only reporting makes one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reported(());
+
+impl From<&Self> for Reported {
+    fn from(reported: &Self) -> Self {
+        *reported
+    }
+}
+
+/// Every one of `results`, each of which is looked at, so that a problem with one doesn't hide that with the next.
+pub(crate) fn all<T, C: FromIterator<T>>(
+    results: impl IntoIterator<Item = Result<T, Reported>>,
+) -> Result<C, Reported> {
+    let results: Vec<_> = results.into_iter().collect();
+    results.into_iter().collect()
+}
+
 impl Problems {
-    pub(crate) fn add(&self, at: Option<Position>, key: &str, message: impl Into<String>, hint: Option<String>) {
+    /// Reports a problem.
+    pub(crate) fn add(
+        &self,
+        at: Option<Position>,
+        key: &str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Reported {
         let problem = Problem {
             at,
             key: key.to_owned(),
@@ -73,14 +98,15 @@ impl Problems {
             hint,
         };
         self.0.borrow_mut().push(problem);
+        Reported(())
     }
 
     /// `value`, unless a problem turned up.
-    pub(crate) fn or<T>(self, file: Option<String>, value: Option<T>) -> Result<T, Refusal> {
+    pub(crate) fn or<T>(self, file: Option<String>, value: Result<T, Reported>) -> Result<T, Refusal> {
         let mut problems = self.0.into_inner();
         problems.sort_by_key(|problem| problem.at);
         match value {
-            Some(value) if problems.is_empty() => Ok(value),
+            Ok(value) if problems.is_empty() => Ok(value),
             _ => Err(Refusal { file, problems }),
         }
     }
