@@ -6,10 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::secret::{self, TokenSource};
-use super::value::{TOKEN_IN_URL, URL_HINT};
-use super::{Config, Environment, Instance};
+use super::{Config, Environment, Instance, value};
 use crate::account::{Account, AccountError, ApiUrl, Credentials, InstanceId, Token};
-use crate::yaml::{Problems, Refusal, Reported, may_hold_secret};
+use crate::yaml::{Problems, Refusal, Reported};
 
 const ID: &str = "GREENAPI_ID_INSTANCE";
 const TOKEN: &str = "GREENAPI_API_TOKEN";
@@ -79,10 +78,10 @@ impl Variables<'_> {
         let Some(text) = self.variable(URL) else {
             return Ok(ApiUrl::default());
         };
-        if may_hold_secret(&text) {
-            return Err(self.problems.add(None, URL, TOKEN_IN_URL, Some(URL_HINT.to_owned())));
+        match value::fault_of_url(&text) {
+            Some((fault, hint)) => Err(self.problems.add(None, URL, fault, Some(hint.to_owned()))),
+            None => text.parse().map_err(|error: AccountError| self.refuse(URL, error)),
         }
-        text.parse().map_err(|error: AccountError| self.refuse(URL, error))
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -50,24 +50,31 @@ pub(super) fn instance_api_url(field: &Field<'_>) -> Result<InstanceApiUrl, Repo
     url(field, &field.text()?.replace("{prefix}", ""))
 }
 
-/// `field` as a URL that has no placeholder left in `rest`, and no token.
+/// `field` as a URL; `rest` is what is left of it without the placeholder that it may have.
 fn url<T: FromStr<Err = AccountError>>(field: &Field<'_>, rest: &str) -> Result<T, Reported> {
-    if may_hold_secret(rest) {
-        Err(field.refuse_with_hint(TOKEN_IN_URL, URL_HINT))
-    } else if rest.contains(['{', '}']) {
-        let hint = "`{prefix}` is the only one, in `partner.instance_api_url`";
-        Err(field.refuse_with_hint("unknown placeholder", hint))
-    } else if !rest.contains("://") {
-        Err(field.refuse_with_hint("not a URL", "begin it with `https://`"))
-    } else {
-        field.parse()
+    match fault_of_url(rest) {
+        Some((fault, hint)) => Err(field.refuse_with_hint(fault, hint)),
+        None => field.parse(),
     }
 }
 
-/// What is wrong with a URL that was copied together with its token.
-pub(super) const TOKEN_IN_URL: &str = "the URL seems to hold a token";
-/// What to write instead.
-pub(super) const URL_HINT: &str = "give only the part before `/waInstance`";
+/// Why a text can't be the URL of an API, and what to do, if that shows before it is parsed: it has a token, a
+/// placeholder or no scheme.
+pub(super) fn fault_of_url(text: &str) -> Option<(&'static str, &'static str)> {
+    if may_hold_secret(text) {
+        Some((
+            "the URL seems to hold a token",
+            "give only the part before `/waInstance`",
+        ))
+    } else if text.contains(['{', '}']) {
+        let hint = "`{prefix}` is the only one, in `partner.instance_api_url`";
+        Some(("unknown placeholder", hint))
+    } else if !text.contains("://") {
+        Some(("not a URL", "begin it with `https://`"))
+    } else {
+        None
+    }
+}
 
 /// An instance's name: short, printable text.
 pub(super) fn name<'a>(field: &Field<'a>) -> Result<&'a str, Reported> {
