@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{DurationError, PrometheusDuration};
+use crate::duration::{DurationError, GoDuration, PrometheusDuration};
 use crate::pages::PageName;
 use crate::telemetry::{LogFormat, LogLevel};
 
@@ -385,12 +385,8 @@ fn parse_telemetry_path(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Reads a duration as Prometheus writes it, or with decimals as this flag's default has it.
-fn parse_offset(text: &str) -> Result<Duration, String> {
-    let decimal = text.strip_suffix('s').and_then(|seconds| seconds.parse().ok());
-    let decimal = decimal.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let prometheus = || text.parse().map(|PrometheusDuration(duration)| duration);
-    decimal.map_or_else(|| prometheus().map_err(|error| error.to_string()), Ok)
+fn parse_offset(text: &str) -> Result<Duration, &'static str> {
+    text.parse().map(|GoDuration(offset)| offset)
 }
 
 fn parse_since(text: &str) -> Result<Duration, String> {

@@ -3,7 +3,6 @@
 //! A [`Config`] holds no invalid value. It comes from a YAML file or, for a single instance, from the environment
 //! (spec sections 2 and 3); either way every problem is told at once, in a [`Refusal`].
 
-mod duration;
 mod effective;
 mod environment;
 mod resolve;
@@ -23,7 +22,6 @@ use crate::account::{Account, AccountError, ApiUrl, Credentials, InstanceId};
 use crate::collector::Collector;
 use crate::yaml::Refusal;
 
-pub use duration::{DurationError, PrometheusDuration};
 pub use secret::TokenSource;
 pub(crate) use value::fault_of_name;
 

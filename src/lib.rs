@@ -22,7 +22,7 @@
 //!
 //! Each is tested.
 //!
-//! - **The core is pure.** [`label`], [`account`], [`journal`], [`ledger`], [`fetch`], [`collector`], [`shard`],
+//! - **The core is pure.** [`label`], [`duration`], [`account`], [`journal`], [`ledger`], [`fetch`], [`collector`], [`shard`],
 //!   [`snapshot`], [`catalogue`], [`exposition`] and [`backfill`] know no I/O, no clock and no task. Imports go from the shell to the edges to the core, never back.
 //! - **Nothing that can be printed holds a secret.** A token leaves [`account`] only inside the URL of a request.
 //!   Errors hold no URL, logs are our own, bodies of error answers are looked at and dropped.
@@ -54,6 +54,7 @@ pub mod collect;
 pub mod collector;
 pub mod config;
 pub mod discovery;
+pub mod duration;
 pub mod exposition;
 pub mod fetch;
 pub mod fleet;

@@ -12,6 +12,7 @@ const CORE: &[&str] = &[
     "backfill",
     "catalogue",
     "collector",
+    "duration",
     "exposition",
     "fetch",
     "journal",

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use greenapi_exporter::account::InstanceId;
-use greenapi_exporter::config::{Config, InstanceApiUrl, PrometheusDuration, Source};
+use greenapi_exporter::config::{Config, InstanceApiUrl, Source};
+use greenapi_exporter::duration::{GoDuration, PrometheusDuration};
 use greenapi_exporter::yaml::Refusal;
 use proptest::prelude::*;
 
@@ -345,7 +346,7 @@ proptest! {
 
     #[test]
     fn no_text_is_too_odd_for_a_duration(text in any::<String>()) {
-        let _ = text.parse::<PrometheusDuration>();
+        let _ = (text.parse::<PrometheusDuration>(), text.parse::<GoDuration>());
     }
 
     #[test]

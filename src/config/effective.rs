@@ -3,9 +3,9 @@
 use std::fmt::{self, Display};
 use std::path::Path;
 
-use super::duration::PrometheusDuration;
 use super::secret::{self, TokenKeys, TokenSource};
 use super::{Config, Instance, Partner, Settings};
+use crate::duration::PrometheusDuration;
 use crate::label::LabelValue;
 
 /// Displays a [`Config`] as YAML.

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::InstanceApiUrl;
-use super::duration::PrometheusDuration;
 use crate::account::{AccountError, ApiUrl};
 use crate::collector::Collector;
+use crate::duration::PrometheusDuration;
 use crate::label::LabelValue;
 use crate::yaml::{Field, Reported, all, closest, may_hold_secret, quoted};
 

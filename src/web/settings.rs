@@ -10,10 +10,11 @@ use hyper::header::{
 };
 use rustls::ServerConfig;
 
-use super::rate_limit::{GoDuration, RateLimit};
+use super::rate_limit::RateLimit;
 use super::tls;
 use super::users::{Cost, Users};
 use super::watched::Watched;
+use crate::duration::GoDuration;
 use crate::yaml::{self, Field, Refusal, Reported, all, quoted};
 
 /// How it is served, and to whom.

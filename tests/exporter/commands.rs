@@ -62,6 +62,7 @@ async fn usage_errors_end_with_1() {
         &["--log.level="],
         &["--log.format", "xml"],
         &["--scrape.timeout-offset", "soon"],
+        &["--scrape.timeout-offset", "1e3s"],
         &["--shard.ordinal", "many"],
         &["--shard.ordinal=-1"],
         &["--shard.total", "0"],

@@ -1,4 +1,4 @@
-//! Durations as Prometheus writes them, such as `30s` and `1d12h`.
+//! Durations as they are written: by Prometheus, such as `30s` and `1d12h`, and by Go, such as `0.5s`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PrometheusDuration(pub Duration);
 
-/// The units from the largest to the smallest, in milliseconds; whether one is written only where nothing remains.
+/// Prometheus' units from the largest to the smallest, in milliseconds; whether one is written only where nothing remains.
 const UNITS: [(&str, u64, bool); 7] = [
     ("y", 365 * 86_400_000, true),
     ("w", 7 * 86_400_000, true),
@@ -30,16 +30,16 @@ impl FromStr for PrometheusDuration {
         if text == "0" {
             return Ok(Self(Duration::ZERO));
         }
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(DurationError::NoUnit);
-        }
         if text.is_empty() {
             return Err(DurationError::Syntax);
         }
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(DurationError::NoUnit);
+        }
         let (mut rest, mut units, mut total) = (text, UNITS.iter(), 0_u64);
         while !rest.is_empty() {
-            let (number, after) = split_where(rest, |byte| !byte.is_ascii_digit());
-            let (unit, after) = split_where(after, |byte| byte.is_ascii_digit());
+            let (number, after) = split_before(rest, |character| !character.is_ascii_digit());
+            let (unit, after) = split_before(after, |character| character.is_ascii_digit());
             // The units still to come are all smaller, so one out of order or given twice is not found.
             let milliseconds = units.find(|(name, ..)| *name == unit).ok_or(DurationError::Syntax)?.1;
             if number.is_empty() {
@@ -55,12 +55,6 @@ impl FromStr for PrometheusDuration {
         }
         Ok(Self(Duration::from_millis(total)))
     }
-}
-
-/// Splits `text` before the first byte that `ends` its first part; both bytes that ever do are ASCII or follow ASCII.
-fn split_where(text: &str, ends: impl Fn(u8) -> bool) -> (&str, &str) {
-    let end = text.bytes().position(ends).unwrap_or(text.len());
-    text.split_at_checked(end).unwrap_or((text, ""))
 }
 
 impl fmt::Display for PrometheusDuration {
@@ -102,6 +96,86 @@ impl DurationError {
                 "write whole numbers with the units y, w, d, h, m, s and ms, largest first, such as `1d12h`"
             }
             Self::TooLong => "write a shorter one, such as `24h`",
+        }
+    }
+}
+
+/// A span of time as Go writes it: decimal numbers with units, such as `1h30m` and `0.5s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GoDuration(pub Duration);
+
+impl FromStr for GoDuration {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        const EXPECTED: &str = "expected a duration such as `100ms`, `1s` or `1m30s`";
+        if text == "0" {
+            return Ok(Self(Duration::ZERO));
+        }
+        if text.is_empty() {
+            return Err(EXPECTED);
+        }
+        let is_of_number = |character: char| character.is_ascii_digit() || character == '.';
+        let (mut rest, mut total) = (text, Duration::ZERO);
+        while !rest.is_empty() {
+            let (number, after) = split_before(rest, |character| !is_of_number(character));
+            let (unit, after) = split_before(after, is_of_number);
+            let (_, seconds) = GO_UNITS.iter().find(|(name, _)| *name == unit).ok_or(EXPECTED)?;
+            let number: f64 = number.parse().map_err(|_| EXPECTED)?;
+            let part = Duration::try_from_secs_f64(number * seconds).map_err(|_| EXPECTED)?;
+            total = total.checked_add(part).ok_or(EXPECTED)?;
+            rest = after;
+        }
+        Ok(Self(total))
+    }
+}
+
+/// Go's units and their seconds. Both signs for micro are in use.
+const GO_UNITS: [(&str, f64); 8] = [
+    ("ns", 1e-9),
+    ("us", 1e-6),
+    ("\u{b5}s", 1e-6),
+    ("\u{3bc}s", 1e-6),
+    ("ms", 1e-3),
+    ("s", 1.0),
+    ("m", 60.0),
+    ("h", 3600.0),
+];
+
+/// Splits `text` before the first character that `ends` its first part.
+fn split_before(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(ends).unwrap_or(text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        let check = |text: &str, milliseconds: Option<u64>| {
+            let duration = text.parse().ok().map(|GoDuration(duration)| duration);
+            assert_eq!(duration, milliseconds.map(Duration::from_millis), "{text}");
+        };
+        check("0", Some(0));
+        check("0s", Some(0));
+        check("100ms", Some(100));
+        check("1.5h", Some(5_400_000));
+        check("1h30m.5s", Some(5_400_500));
+        check("2000\u{b5}s", Some(2));
+        for text in [
+            "",
+            "1",
+            "s",
+            "-1s",
+            "1d",
+            "1.2.3s",
+            "1s ",
+            "9999999999999999999999h",
+            ".s",
+            "1s2",
+        ] {
+            check(text, None);
         }
     }
 }
