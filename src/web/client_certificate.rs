@@ -68,10 +68,14 @@ impl ClientCertificates {
         })
     }
 
-    /// Accepts only certificates for one of `names`: a DNS name, e-mail address, IP address or URI, letter by letter.
-    pub(super) fn allowing(mut self, names: Option<Vec<String>>) -> Self {
-        self.allowed_names = names;
-        self
+    /// Accepts only certificates for one of `names`, if they are given: a DNS name, e-mail address, IP address or URI, letter by letter.
+    /// A client without a certificate has none of them, so that it is refused then, as by the toolkit.
+    pub(super) fn allowing(self, names: Option<Vec<String>>) -> Self {
+        Self {
+            required: self.required || names.is_some(),
+            allowed_names: names,
+            ..self
+        }
     }
 }
 

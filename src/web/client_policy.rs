@@ -47,9 +47,9 @@ pub(super) fn read(section: &Section<'_>) -> Result<ClientPolicy, Reported> {
 pub(super) fn allowed_names(section: &Section<'_>, policy: ClientPolicy) -> Result<Option<Vec<String>>, Reported> {
     section.optional("client_allowed_sans", |field| {
         let names = all(field.list()?.iter().map(|item| Ok(item.text()?.to_owned())));
-        if !policy.requires() {
-            // A client without a certificate would have no name to look at.
-            return Err(field.refuse_with_hint("names are looked at only where a certificate is required", REMEDY));
+        if policy == ClientPolicy::None {
+            let message = "this list has no effect, because clients are not asked for certificates";
+            return Err(field.refuse_with_hint(message, REMEDY));
         }
         names
     })

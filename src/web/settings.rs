@@ -71,8 +71,8 @@ fn http(field: &Field<'_>) -> Result<(bool, Vec<(HeaderName, HeaderValue)>), Rep
 fn headers(field: &Field<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, Reported> {
     let section = field.section(&HEADERS.map(|(name, ..)| name))?;
     let header = |(key, name, values): &(&str, HeaderName, &[&str])| {
-        section.optional(key, |field| {
-            let text = field.text()?;
+        let header = |field: Field<'_>| {
+            let text = if field.is_nothing() { "" } else { field.text()? };
             if !values.is_empty() && !values.contains(&text) {
                 let hint = format!("the value is one of {}", values.join(", "));
                 return Err(field.refuse_with_hint(format!("not a value of this header: {}", quoted(text)), hint));
@@ -81,7 +81,8 @@ fn headers(field: &Field<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, Reported
             let value = value.map_err(|_| field.refuse("not a header's value: it has control characters"))?;
             // A header without a value is not sent.
             Ok((!value.is_empty()).then(|| (name.clone(), value)))
-        })
+        };
+        section.written(key).map(header).transpose()
     };
     let headers: Vec<_> = all(HEADERS.iter().map(header))?;
     Ok(headers.into_iter().flatten().flatten().collect())
@@ -102,8 +103,9 @@ fn rate_limit(field: &Field<'_>) -> Result<Option<RateLimit>, Reported> {
     let section = field.section(&["interval", "burst"])?;
     let interval = section.optional("interval", Field::parse::<GoDuration>);
     let burst = section.optional("burst", |field| {
-        let burst = field.text()?.parse::<u32>();
-        burst.map_err(|_| field.refuse("a whole number is expected: 0 or more"))
+        let burst = field.text()?.parse::<u32>().ok();
+        let burst = burst.filter(|_| !field.is_quoted());
+        burst.ok_or_else(|| field.refuse("a whole number is expected: 0 or more"))
     });
     let (interval, burst) = (interval?, burst?.unwrap_or_default());
     let Some(GoDuration(interval)) = interval.filter(|GoDuration(interval)| !interval.is_zero()) else {
@@ -119,9 +121,10 @@ fn rate_limit(field: &Field<'_>) -> Result<Option<RateLimit>, Reported> {
 
 /// A boolean as YAML 1.1 has them, which Go's reader of these files speaks.
 pub(super) fn boolean(field: &Field<'_>) -> Result<bool, Reported> {
-    match field.text()?.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "y" => Ok(true),
-        "false" | "no" | "off" | "n" => Ok(false),
+    match field.text()? {
+        _ if field.is_quoted() => Err(field.refuse("`true` or `false` is expected, without quotes")),
+        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => Ok(true),
+        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" => Ok(false),
         _ => Err(field.refuse("`true` or `false` is expected")),
     }
 }

@@ -50,6 +50,11 @@ impl<'a> Field<'a> {
             .add(Some(self.node.at), &self.path, message, Some(hint.into()))
     }
 
+    /// Whether the value stands in quotes, or is a block of text: then YAML takes it for text, whatever it looks like.
+    pub(crate) fn is_quoted(&self) -> bool {
+        matches!(self.node.value, Value::Text { is_quoted: true, .. })
+    }
+
     /// The single value, as text.
     pub(crate) fn text(&self) -> Result<&'a str, Reported> {
         self.peek()
@@ -59,7 +64,7 @@ impl<'a> Field<'a> {
     /// The single value, if it is one; for those who look at it again after [`text`](Self::text) has reported.
     pub(crate) fn peek(&self) -> Option<&'a str> {
         match &self.node.value {
-            Value::Text(text) => Some(text),
+            Value::Text { text, .. } => Some(text),
             _ => None,
         }
     }
@@ -130,9 +135,13 @@ pub(crate) struct Section<'a> {
 impl<'a> Section<'a> {
     /// The value of `key`; a key with nothing behind it counts as absent.
     pub(crate) fn field(&self, key: &str) -> Option<Field<'a>> {
+        self.written(key).filter(|field| !field.is_nothing())
+    }
+
+    /// What stands behind `key`, if it is written, even if that is nothing.
+    pub(crate) fn written(&self, key: &str) -> Option<Field<'a>> {
         let (key, _, node) = self.fields.iter().find(|(name, ..)| *name == key)?;
-        let present = !matches!(node.value, Value::Nothing);
-        present.then(|| Field {
+        Some(Field {
             path: self.path_of(key),
             node,
             problems: self.whole.problems,

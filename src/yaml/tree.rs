@@ -19,8 +19,8 @@ pub(crate) struct Node {
 pub(super) enum Value {
     /// Nothing, or `null`.
     Nothing,
-    /// A single value, as it is written: `1e3` and `"1e3"` are the same.
-    Text(String),
+    /// A single value, as it is written but for quotes.
+    Text { text: String, is_quoted: bool },
     /// A list.
     List(Vec<Node>),
     /// Keys with values. A key may occur twice.
@@ -84,8 +84,14 @@ fn position(location: Location) -> Position {
 fn node(spanned: Spanned<Raw>, source: &str) -> Node {
     let value = match spanned.value {
         Raw::Null => Value::Nothing,
-        Raw::Text(text) => Value::Text(text),
-        Raw::Number => Value::Text(written(spanned.defined, source).to_owned()),
+        Raw::Text(text) => Value::Text {
+            text,
+            is_quoted: written(spanned.defined, source).starts_with(['"', '\'', '|', '>']),
+        },
+        Raw::Number => Value::Text {
+            text: written(spanned.defined, source).to_owned(),
+            is_quoted: false,
+        },
         Raw::List(items) => Value::List(items.into_iter().map(|item| node(item, source)).collect()),
         Raw::Section(entries) => {
             let entry = |(key, value): (Spanned<String>, _)| (position(key.defined), key.value, node(value, source));

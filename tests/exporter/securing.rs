@@ -286,6 +286,12 @@ async fn a_client_certificate_must_be_for_an_allowed_name() {
     check(verified, "stranger", "[scraper.example]", false).await;
     check("RequireAnyClientCert", "stranger", "[scraper.example]", true).await;
     check("RequireAnyClientCert", "loner", "[loner]", false).await;
+    // Who shows no certificate has no name, even where none is required otherwise.
+    check("VerifyClientCertIfGiven", "client", "[scraper.example]", true).await;
+    check("VerifyClientCertIfGiven", "client", "[other]", false).await;
+    check("VerifyClientCertIfGiven", "", "[scraper.example]", false).await;
+    check("RequestClientCert", "stranger", "[scraper.example]", true).await;
+    check("RequestClientCert", "", "[scraper.example]", false).await;
 }
 
 #[tokio::test]
