@@ -12,7 +12,7 @@ use crate::account::InstanceId;
 use crate::clock::unix_seconds;
 use crate::journal::Journal;
 use crate::ledger::{Changes, Ledger};
-use crate::snapshot::Counted;
+use crate::snapshot::LedgerView;
 use crate::store::{self, Store, StoreError};
 
 /// The books of both journals.
@@ -99,7 +99,7 @@ pub struct Books {
 struct Book {
     ledger: Ledger,
     /// What is shown of the ledger.
-    counted: Arc<Counted>,
+    shown: Arc<LedgerView>,
 }
 
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ struct Errors {
 impl Book {
     fn new(ledger: Ledger) -> Self {
         Self {
-            counted: Arc::new(Counted::of(&ledger)),
+            shown: Arc::new(LedgerView::of(&ledger)),
             ledger,
         }
     }
@@ -203,17 +203,14 @@ impl Books {
     }
 
     /// What has been counted of the instance and may be shown.
-    pub fn counted(&self, id: InstanceId) -> Arc<Counted> {
-        let counted = locked(&self.by_instance).get(&id).map(|book| book.counted.clone());
-        counted.unwrap_or_default()
+    pub fn view(&self, id: InstanceId) -> Arc<LedgerView> {
+        let shown = locked(&self.by_instance).get(&id).map(|book| book.shown.clone());
+        shown.unwrap_or_default()
     }
 
     /// Statuses known to all ledgers.
     fn entries(&self) -> u64 {
-        locked(&self.by_instance)
-            .values()
-            .map(|book| book.counted.entries)
-            .sum()
+        locked(&self.by_instance).values().map(|book| book.shown.entries).sum()
     }
 
     /// How often the store could not be written.
@@ -299,7 +296,7 @@ impl Books {
                 let is_changed = !changes.is_empty();
                 book.ledger.commit(changes);
                 if is_changed {
-                    book.counted = Arc::new(Counted::of(&book.ledger));
+                    book.shown = Arc::new(LedgerView::of(&book.ledger));
                 }
             }
         }

@@ -250,8 +250,8 @@ impl Target {
             account: self.account().clone(),
             window: self.config.settings.window,
             fetched,
-            counted: self.api.books.outgoing.counted(self.id()),
-            counted_incoming: incoming_books.map(|books| books.counted(self.id())),
+            ledger: self.api.books.outgoing.view(self.id()),
+            incoming_ledger: incoming_books.map(|books| books.view(self.id())),
             collected,
         }
     }

@@ -31,9 +31,9 @@ pub struct Instance {
     /// What fetching its journal has come to.
     pub fetched: Arc<Fetched>,
     /// What has been counted of its statuses.
-    pub counted: Arc<Counted>,
+    pub ledger: Arc<LedgerView>,
     /// What has been counted of the statuses of its contacts, where these are collected.
-    pub counted_incoming: Option<Arc<Counted>>,
+    pub incoming_ledger: Option<Arc<LedgerView>>,
     /// What the optional collectors found out.
     pub collected: Collected,
 }
@@ -50,12 +50,12 @@ pub struct Fetched {
     /// The statuses in the window when a journal was last read. Only shown while the instance is up.
     pub tally: Tally,
     /// What has been counted since `created`.
-    pub counters: Counters,
+    pub counters: FetchCounters,
 }
 
 /// What has been counted of an instance's statuses, by its ledger.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Counted {
+pub struct LedgerView {
     /// Since when the ledger counts.
     pub created: SystemTime,
     /// How many statuses the ledger knows.
@@ -67,7 +67,7 @@ pub struct Counted {
     pub totals: Arc<Totals>,
 }
 
-impl Counted {
+impl LedgerView {
     /// What is shown of a ledger.
     pub fn of(ledger: &Ledger) -> Self {
         let mut kinds: Vec<Kind> = ledger.entries().iter().map(Entry::kind).collect();
@@ -85,7 +85,7 @@ impl Counted {
     }
 }
 
-impl Default for Counted {
+impl Default for LedgerView {
     /// Nothing, since ever.
     fn default() -> Self {
         Self {
@@ -108,7 +108,7 @@ pub struct Fetch {
 
 /// What is counted of an instance beside its statuses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct FetchCounters {
     fetches: Counts<FetchResult>,
     /// Journal elements that were skipped, at each reading.
     pub malformed_records: u64,
@@ -118,7 +118,7 @@ pub struct Counters {
     pub unknown_type_messages: u64,
 }
 
-impl Counters {
+impl FetchCounters {
     /// How many requests ended with `result`.
     pub fn fetches(&self, result: FetchResult) -> u64 {
         self.fetches.get(result)
@@ -148,8 +148,8 @@ impl Instance {
             account,
             window,
             fetched: Arc::new(Fetched::nothing(created)),
-            counted: Arc::default(),
-            counted_incoming: None,
+            ledger: Arc::default(),
+            incoming_ledger: None,
             collected: Collected::default(),
         }
     }
@@ -173,7 +173,7 @@ impl Fetched {
             latest: None,
             last_success: None,
             tally: Tally::default(),
-            counters: Counters::default(),
+            counters: FetchCounters::default(),
         }
     }
 
@@ -290,7 +290,7 @@ mod tests {
             };
             let ledger = Ledger::restore(summary, (0..).zip(known).map(entry).collect());
             let expected: Vec<Kind> = expected.iter().map(kind).collect();
-            assert_eq!(Counted::of(&ledger).kinds, expected, "{known:?} {counted:?}");
+            assert_eq!(LedgerView::of(&ledger).kinds, expected, "{known:?} {counted:?}");
         };
         check(&[], &[], &[]);
         check(&[Image], &[], &[Image]);

@@ -16,10 +16,10 @@ pub const STATUSES: Family = Family {
     help: "Distinct statuses first seen. A kind already known has a series, at 0 until one of it is counted.",
     labels: &["type_message", "send_by_api", "audience"],
     read: Read::Instance(|instance, samples| {
-        let counted = &instance.counted;
-        for kind in &counted.kinds {
-            let total = counted.totals.statuses.get(*kind);
-            samples(&kind.texts(), Value::counter(total, counted.created));
+        let ledger = &instance.ledger;
+        for kind in &ledger.kinds {
+            let total = ledger.totals.statuses.get(*kind);
+            samples(&kind.texts(), Value::counter(total, ledger.created));
         }
     }),
 };
@@ -31,16 +31,16 @@ pub const TRANSITIONS: Family = Family {
     help: "Times a status reached a state, at most once per status and state; passing a state counts it.",
     labels: &["status_message", "type_message", "send_by_api", "audience"],
     read: Read::Instance(|instance, samples| {
-        let counted = &instance.counted;
+        let ledger = &instance.ledger;
         for status_message in STATES {
-            for &kind in &counted.kinds {
+            for &kind in &ledger.kinds {
                 let labels = Labels { status_message, kind };
-                let total = counted.totals.transitions.get(labels);
+                let total = ledger.totals.transitions.get(labels);
                 // No status need ever be in an unrecognised state, so there is no series to be expected.
                 if total == 0 && status_message == StatusMessage::Other {
                     continue;
                 }
-                samples(&labels.texts(), Value::counter(total, counted.created));
+                samples(&labels.texts(), Value::counter(total, ledger.created));
             }
         }
     }),
@@ -57,8 +57,8 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Audience size of statuses first seen that list participants.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
-            let counted = &instance.counted;
-            histogram(&counted.totals.participants, counted.created, &[], samples);
+            let ledger = &instance.ledger;
+            histogram(&ledger.totals.participants, ledger.created, &[], samples);
         }),
     },
     Family {
@@ -69,10 +69,10 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Seconds from the earliest known timestamp of a status until it reached this state, if it was seen in a lower one before.",
         labels: &["status_message"],
         read: Read::Instance(|instance, samples| {
-            let counted = &instance.counted;
+            let ledger = &instance.ledger;
             for state in STATES {
-                if let Some(delays) = counted.totals.delay(state) {
-                    histogram(delays, counted.created, &[state.as_str()], samples);
+                if let Some(delays) = ledger.totals.delay(state) {
+                    histogram(delays, ledger.created, &[state.as_str()], samples);
                 }
             }
         }),
@@ -83,16 +83,16 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Distinct statuses of contacts first seen (collector incoming).",
         labels: &["type_message"],
         read: Read::Instance(|instance, samples| {
-            let Some(counted) = &instance.counted_incoming else {
+            let Some(ledger) = &instance.incoming_ledger else {
                 return;
             };
             // Only the type is told of statuses of contacts, so that kinds of one type are one series.
             let mut by_type: BTreeMap<&str, u64> = BTreeMap::new();
-            for kind in &counted.kinds {
-                *by_type.entry(kind.type_message.as_str()).or_default() += counted.totals.statuses.get(*kind);
+            for kind in &ledger.kinds {
+                *by_type.entry(kind.type_message.as_str()).or_default() += ledger.totals.statuses.get(*kind);
             }
             for (type_message, total) in by_type {
-                samples(&[type_message], Value::counter(total, counted.created));
+                samples(&[type_message], Value::counter(total, ledger.created));
             }
         }),
     },
@@ -102,8 +102,8 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Times that statuses may have been missed, because the exporter was away for longer than the API remembers: 30 days.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
-            let counted = &instance.counted;
-            samples(&[], Value::counter(counted.totals.gaps, counted.created));
+            let ledger = &instance.ledger;
+            samples(&[], Value::counter(ledger.totals.gaps, ledger.created));
         }),
     },
     Family {
@@ -112,8 +112,8 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Seconds that no journal covered.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
-            let counted = &instance.counted;
-            samples(&[], Value::counter(counted.totals.gap_seconds, counted.created));
+            let ledger = &instance.ledger;
+            samples(&[], Value::counter(ledger.totals.gap_seconds, ledger.created));
         }),
     },
     Family {

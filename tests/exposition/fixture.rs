@@ -13,7 +13,7 @@ use greenapi_exporter::journal::{
 use greenapi_exporter::ledger::Ledger;
 use greenapi_exporter::shard::Shard;
 use greenapi_exporter::snapshot::{
-    Build, Counted, Counters, Exporter, Fetch, Fetched, HttpRequests, Instance, Process, Snapshot,
+    Build, Exporter, Fetch, FetchCounters, Fetched, HttpRequests, Instance, LedgerView, Process, Snapshot,
 };
 
 /// The time at which the exporter of the fixture started, and `milliseconds` later.
@@ -61,7 +61,7 @@ fn ledger() -> Ledger {
 
 /// An instance whose journal was read, and of which all optional collectors but one found something out.
 pub(crate) fn up() -> Instance {
-    let mut counters = Counters::default();
+    let mut counters = FetchCounters::default();
     (0..41).for_each(|_| counters.count_fetch(FetchResult::Ok));
     counters.count_fetch(FetchResult::RateLimited);
     counters.malformed_records = 3;
@@ -115,8 +115,8 @@ pub(crate) fn up() -> Instance {
     };
     Instance {
         fetched: Arc::new(fetched),
-        counted: Arc::new(Counted::of(&ledger())),
-        counted_incoming: Some(Arc::new(Counted::of(&ledger()))),
+        ledger: Arc::new(LedgerView::of(&ledger())),
+        incoming_ledger: Some(Arc::new(LedgerView::of(&ledger()))),
         collected: Collected {
             incoming: Some(found([(TypeMessage::Text, 4), (TypeMessage::Image, 9)].into(), 80).into()),
             state: Some(found(StateInstance::Authorized, 45).into()),

@@ -11,7 +11,7 @@ use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::ledger::Ledger;
 use greenapi_exporter::shard::Shard;
 use greenapi_exporter::snapshot::{
-    Build, Counted, Counters, Exporter, Fetch, Fetched, HttpRequests, Instance, Process, Snapshot,
+    Build, Exporter, Fetch, FetchCounters, Fetched, HttpRequests, Instance, LedgerView, Process, Snapshot,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -48,7 +48,7 @@ fn instance() -> impl Strategy<Value = Instance> {
             };
             let (latest, last_success, records) = known;
             let (results, [malformed_records, unknown_status_messages, unknown_type_messages]) = counted;
-            let mut counters = Counters::default();
+            let mut counters = FetchCounters::default();
             counters.malformed_records = malformed_records;
             counters.unknown_status_messages = unknown_status_messages;
             counters.unknown_type_messages = unknown_type_messages;
@@ -68,7 +68,7 @@ fn instance() -> impl Strategy<Value = Instance> {
             };
             Instance {
                 fetched: Arc::new(fetched),
-                counted: Arc::new(Counted::of(&ledger)),
+                ledger: Arc::new(LedgerView::of(&ledger)),
                 collected,
                 ..Instance::new(account, window, created)
             }
