@@ -132,12 +132,15 @@ impl Client {
         }
         let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|text| parse_retry_after(text, self.clock.now()));
-        // Only a 400 is told apart by its text. That the text can't be read doesn't change that it is a 400.
+        // Only a 400 is told apart by its text. That the text can't be read, or doesn't come, doesn't change that it is a 400.
         let mut reason = BytesMut::new();
         let mut body = Body::new(answer, MAX_REASON_BYTES);
-        while let Ok(Some(chunk)) = body.chunk().await {
-            reason.extend_from_slice(&chunk);
-        }
+        let reading = async {
+            while let Ok(Some(chunk)) = body.chunk().await {
+                reason.extend_from_slice(&chunk);
+            }
+        };
+        _ = tokio::time::timeout(REASON_TIMEOUT, reading).await;
         Err(Failure::of_answer(status.as_u16(), &reason, retry_after))
     }
 }
@@ -187,6 +190,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How many requests at once a server allows over one HTTP/2 connection, as a rule; RFC 9113 recommends no fewer.
 const STREAMS: usize = 100;
+
+/// How long the text of an error answer may take behind its head. The time-out of the request is not used up for it: the code, and how
+/// long to wait, are known.
+const REASON_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The reasons on record have fewer than 300 bytes.
 const MAX_REASON_BYTES: u64 = 64 * 1024;

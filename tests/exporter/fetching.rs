@@ -230,6 +230,21 @@ async fn an_error_answer_without_end_is_told_by_its_code() {
 }
 
 #[tokio::test]
+async fn an_error_answer_whose_text_does_not_come_is_told_by_its_code() {
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    for (head, expected) in [
+        (
+            &b"HTTP/1.1 403 Forbidden\r\nContent-Length: 90\r\n\r\n"[..],
+            "forbidden",
+        ),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 90\r\n\r\n", "bad_request"),
+    ] {
+        let (url, _) = raw_api(head).await;
+        check_config(&config(&simulator, &url, "timeout: 10m"), expected).await;
+    }
+}
+
+#[tokio::test]
 async fn a_passing_fault_is_asked_about_once_more_and_both_requests_count() {
     let faults = [
         (Behaviour::ServerError, "server_error", 1),
