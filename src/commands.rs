@@ -96,7 +96,8 @@ pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -
             vec![instance.with_context(|| no_instance(target))?]
         }
     };
-    let all_up = !instances.is_empty() && instances.iter().all(|instance| instance.up() == Some(true));
+    let is_complete = !instances.is_empty() && (flags.target.is_some() || fleet.unready().is_none());
+    let all_up = is_complete && instances.iter().all(|instance| instance.up() == Some(true));
     let snapshot = Arc::new(Snapshot {
         instances,
         exporter: None,
@@ -215,7 +216,7 @@ fn demo_config(simulator: &Simulator, api_url: &str) -> Result<Config, AccountEr
     })
 }
 
-/// The ledgers in `directory` of published and of incoming statuses, or ones that start anew.
+/// The ledgers in `directory` of published and of incoming statuses, or ones that start from zero.
 fn open_books(directory: Option<&Path>) -> Result<AllBooks, StoreError> {
     let Some(directory) = directory else {
         info!("counters start from zero at every start: no --storage.path is given");

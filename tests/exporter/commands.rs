@@ -185,6 +185,25 @@ async fn once_ends_with_1_where_there_is_no_instance_to_be_up() {
 }
 
 #[tokio::test]
+async fn once_ends_with_1_where_the_instances_of_a_partner_account_are_not_known() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let token = TempFile::new("token", "wrong");
+    let both = config(&simulator, &url, "") + &partner_config(&url, &token);
+    let file = TempFile::new("fleet.yml", &both);
+    let check = async |more: &[&str], code| {
+        let arguments = [&["once", "--config.file", file.path()], more].concat();
+        let finished = run(&mut binary(&arguments)).await;
+        assert_eq!(finished.code, Some(code), "{}", finished.stderr);
+        assert_eq!(
+            value(&finished.stdout, &format!("greenapi_up{{id_instance=\"{}\"}}", id(0))),
+            Some(1.0)
+        );
+    };
+    check(&[], 1).await;
+    check(&["--target", &id(0).to_string()], 0).await;
+}
+
+#[tokio::test]
 async fn simulate_prints_what_a_client_needs_and_answers() {
     let mut command = binary(&["simulate", "--web.listen-address", "127.0.0.1:0", "--instances", "3"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
