@@ -198,9 +198,10 @@ impl Target {
         })
     }
 
-    /// What was found out once no request is under way, or at `deadline`; then what is still awaited has failed, since `asked`.
+    /// What was found out once none of the requests is under way that were when it was `asked`, or at `deadline`; then what is still awaited
+    /// has failed.
     pub async fn landed(self: &Arc<Self>, asked: Instant, deadline: Instant) -> Findings {
-        let outgoing = self.outgoing.landed(deadline).await;
+        let outgoing = self.outgoing.landed(asked, deadline).await;
         if let Some(flight) = self.statistic.flight() {
             // It asks for the statuses that the journal has, so it can only begin now.
             let (target, ids) = (self.clone(), self.outgoing.latest().value.ids());

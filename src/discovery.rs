@@ -63,7 +63,7 @@ impl Discovery {
         self.start_if_due(client);
         match self.known() {
             Some(listing) => Some(listing),
-            None => self.flight.landed(deadline).await?.listing,
+            None => self.flight.landed(Instant::now(), deadline).await?.listing,
         }
     }
 

@@ -33,6 +33,8 @@ struct Present {
     /// The partner account's instances that are among the targets; absent while they are not known.
     listing: Option<Listing>,
     targets: Targets,
+    /// Those that were collected before a partner account that is not known yet was configured, each of which may be one of its instances.
+    aside: Targets,
 }
 
 type Targets = BTreeMap<InstanceId, Arc<Target>>;
@@ -46,6 +48,7 @@ impl Fleet {
             discovery: discovery(&config, None),
             listing: None,
             targets: Targets::new(),
+            aside: Targets::new(),
             config,
         };
         let present = present.collecting(shard, &Targets::new());
@@ -79,56 +82,75 @@ impl Fleet {
             discovery,
             listing,
             targets: Targets::new(),
+            aside: Targets::new(),
         };
-        let after = self.replace(|present| Some(next.collecting(self.shard, &present.targets)));
+        let after = self.replace(|present| Some(next.collecting(self.shard, &present.all_targets())));
         if let Some(discovery) = &after.discovery {
             discovery.end_wait();
         }
-        for target in after.targets.values() {
+        for target in after.all_targets().values() {
             target.end_wait();
         }
         let gone = before.config.instances.iter().map(|instance| instance.account.id);
         let gone = gone.filter(|id| self.shard.serves(*id)).collect();
-        self.forget(&after, gone).await;
+        self.forget(gone).await;
         Ok(())
     }
 
     /// Drops the ledgers of which nothing is known any more, as nobody has collected their instances for so long.
     pub async fn forget_abandoned(&self) {
-        self.forget(&self.present(), Vec::new()).await;
+        self.forget(Vec::new()).await;
     }
 
     /// Drops the ledgers of those who are `gone` and of those whom nobody has collected for long. As long as a partner account's
     /// instances are not known, each may be one of them.
-    async fn forget(&self, present: &Present, gone: Vec<InstanceId>) {
-        if present.is_unlisted() {
-            return;
-        }
-        let is_collected = |id| present.targets.contains_key(&id);
-        self.books.forget(&gone, self.clock.now(), is_collected).await;
+    async fn forget(&self, gone: Vec<InstanceId>) {
+        let is_kept = |id| {
+            let present = self.present();
+            present.is_unlisted() || present.targets.contains_key(&id)
+        };
+        self.books.forget(&gone, self.clock.now(), is_kept).await;
     }
 
     /// Collects every instance; what doesn't answer until `deadline` is shown as late. In order of the ids.
     pub async fn collect(&self, deadline: Instant) -> Vec<snapshot::Instance> {
-        let present = self.discovered(deadline).await;
-        self.collect_these(present.targets.values(), deadline).await
+        self.enter_late_answers(deadline).await;
+        // Who is known doesn't wait for a partner account to be listed.
+        let known = self.present();
+        collect::start(known.targets.values(), deadline);
+        let present = self.discovered(before_settling(deadline)).await;
+        let is_new = |target: &&Arc<Target>| !known.targets.contains_key(&target.id());
+        collect::start(present.targets.values().filter(is_new), deadline);
+        self.landed(present.targets.values(), deadline).await
     }
 
     /// Collects the instance whose id or name is `target`; `None` if there is none.
     pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<snapshot::Instance> {
-        let target = self.discovered(deadline).await.find(target)?;
-        self.collect_these([&target].into_iter(), deadline).await.pop()
+        self.enter_late_answers(deadline).await;
+        self.start_listing();
+        let known = self.present().find(target);
+        let target = match known {
+            Some(target) => target,
+            None => self.discovered(before_settling(deadline)).await.find(target)?,
+        };
+        collect::start([&target], deadline);
+        self.landed([&target].into_iter(), deadline).await.pop()
     }
 
-    async fn collect_these<'a>(
+    /// Has what came too late for the last scrape count before the next answer takes its place, unless the disk is slow: then that waits, and
+    /// the next answer is put together with it.
+    async fn enter_late_answers(&self, deadline: Instant) {
+        let soon = Instant::now() + LONGEST_SETTLING;
+        self.books.settle(deadline.min(soon)).await;
+    }
+
+    /// What the requests of `targets` came to, all of which that were due are under way.
+    async fn landed<'a>(
         &self,
         targets: impl ExactSizeIterator<Item = &'a Arc<Target>> + Clone,
         deadline: Instant,
     ) -> Vec<snapshot::Instance> {
         let asked = Instant::now();
-        // What came too late for the last scrape counts before the next answer takes its place.
-        self.books.settle(deadline).await;
-        collect::start(targets.clone(), deadline);
         let mut findings = Vec::with_capacity(targets.len());
         let landing = before_settling(deadline);
         // All requests are under way by themselves; to wait for one after the other takes as long as the longest.
@@ -256,10 +278,19 @@ impl Present {
             };
             (id, target)
         };
-        Self {
-            targets: wanted.into_iter().map(target).collect(),
-            ..self
+        let targets: Targets = wanted.into_iter().map(target).collect();
+        let mut aside = Targets::new();
+        if self.is_unlisted() {
+            let uncollected = before.iter().filter(|(id, _)| !targets.contains_key(id));
+            aside.extend(uncollected.map(|(id, target)| (*id, target.clone())));
         }
+        Self { targets, aside, ..self }
+    }
+
+    /// The targets, also those that are set aside.
+    fn all_targets(&self) -> Targets {
+        let all = self.targets.iter().chain(&self.aside);
+        all.map(|(id, target)| (*id, target.clone())).collect()
     }
 
     /// With the instances of a new `listing`; `None` where it isn't new, or where `discovery` is no longer the one that is configured.
@@ -273,8 +304,9 @@ impl Present {
                 discovery: self.discovery.clone(),
                 listing: Some(listing),
                 targets: Targets::new(),
+                aside: Targets::new(),
             };
-            next.collecting(shard, &self.targets)
+            next.collecting(shard, &self.all_targets())
         })
     }
 

@@ -20,6 +20,8 @@ struct State<T> {
     due: Option<Instant>,
     /// When it may start once nobody has to wait any more.
     earliest: Instant,
+    /// When the latest fetch started.
+    departed: Instant,
     /// Whether the wait was ended while a fetch was under way: then the wait that this fetch asks for on landing is skipped.
     is_wait_over: bool,
 }
@@ -43,6 +45,7 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
             latest,
             due: Some(now),
             earliest: now,
+            departed: now,
             is_wait_over: false,
         };
         Arc::new(Self {
@@ -69,6 +72,7 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
             return None;
         }
         state.due = None;
+        state.departed = start;
         Some(Departure {
             under_way: UnderWay { flight: self.clone() },
             start,
@@ -76,13 +80,15 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         })
     }
 
-    /// The latest value, once no fetch is under way; `None` if one still is at `deadline`.
-    pub async fn landed(&self, deadline: Instant) -> Option<T> {
+    /// The latest value, once no fetch is under way that one who asked at `asked` has to wait for; `None` if one still is at `deadline`.
+    ///
+    /// A fetch that started later is somebody else's: what was to be known by `asked` has landed before.
+    pub async fn landed(&self, asked: Instant, deadline: Instant) -> Option<T> {
         let landed = async {
             loop {
                 // Made before looking, so that a fetch that ends between the look and the wait is not missed.
                 let ended = self.ended.notified();
-                if let Some(landed) = self.unless_under_way() {
+                if let Some(landed) = self.unless_awaited(asked) {
                     return landed;
                 }
                 ended.await;
@@ -105,9 +111,10 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         self.state().latest.clone()
     }
 
-    fn unless_under_way(&self) -> Option<T> {
+    fn unless_awaited(&self, asked: Instant) -> Option<T> {
         let state = self.state();
-        state.due.map(|_| state.latest.clone())
+        let is_awaited = state.due.is_none() && state.departed <= asked;
+        (!is_awaited).then(|| state.latest.clone())
     }
 }
 
@@ -119,6 +126,7 @@ impl<T> Flight<T> {
             latest: value,
             due: Some(due),
             earliest,
+            departed: state.departed,
             is_wait_over: false,
         };
     }
@@ -193,48 +201,66 @@ mod tests {
         flight.start_if_due(|_, _| async { unreachable!("a second fetch") });
         let waiting = tokio::spawn({
             let flight = flight.clone();
-            async move { flight.landed(in_an_hour()).await }
+            async move { flight.landed(Instant::now(), in_an_hour()).await }
         });
         answer.send(7).unwrap();
-        assert_eq!(flight.landed(in_an_hour()).await, Some(7));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(7));
         assert_eq!(waiting.await.unwrap(), Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_asked_before_a_fetch_began_need_not_wait_for_it() {
+        let flight = Flight::new(0);
+        flight.start_if_due(land(1, SECOND));
+        let asked = Instant::now();
+        tokio::time::advance(SECOND).await;
+        assert_eq!(flight.landed(asked, in_an_hour()).await, Some(1));
+        let (answer, answered) = oneshot::channel();
+        flight.start_if_due(|_, start| async move { landing(answered.await.unwrap(), start, LONG) });
+        assert_eq!(flight.landed(asked, in_an_hour()).await, Some(1));
+        answer.send(2).unwrap();
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(2));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_young_result_is_served_again_and_an_old_one_is_not() {
         let flight = Flight::new(0);
         flight.start_if_due(land(1, Duration::from_secs(10)));
-        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
         tokio::time::advance(Duration::from_secs(9)).await;
         flight.start_if_due(land(2, Duration::from_secs(10)));
-        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
         tokio::time::advance(Duration::from_secs(1)).await;
         flight.start_if_due(land(3, Duration::from_secs(10)));
-        assert_eq!(flight.landed(in_an_hour()).await, Some(3));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(3));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_can_be_ended_but_for_the_earliest_time_also_while_a_fetch_is_under_way() {
         let flight = Flight::new(0);
         flight.start_if_due(land(1, LONG));
-        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
         flight.end_wait();
         flight.start_if_due(land(2, LONG));
-        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
         tokio::time::advance(SECOND).await;
         let (answer, answered) = oneshot::channel();
         flight.start_if_due(|_, start| async move { landing(answered.await.unwrap(), start, LONG) });
         flight.end_wait();
         answer.send(3).unwrap();
-        assert_eq!(flight.landed(in_an_hour()).await, Some(3));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(3));
         flight.start_if_due(land(4, LONG));
-        assert_eq!(flight.landed(in_an_hour()).await, Some(3));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(3));
         tokio::time::advance(SECOND).await;
         flight.start_if_due(land(5, LONG));
-        assert_eq!(flight.landed(in_an_hour()).await, Some(5));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(5));
         tokio::time::advance(SECOND).await;
         flight.start_if_due(land(6, LONG));
-        assert_eq!(flight.landed(in_an_hour()).await, Some(5), "a wait is ended once");
+        assert_eq!(
+            flight.landed(Instant::now(), in_an_hour()).await,
+            Some(5),
+            "a wait is ended once"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -242,18 +268,23 @@ mod tests {
         let flight = Flight::new(0);
         let (answer, answered) = oneshot::channel();
         flight.start_if_due(|_, start| async move { landing(answered.await.unwrap(), start, LONG) });
-        assert_eq!(flight.landed(Instant::now() + Duration::from_secs(1)).await, None);
+        assert_eq!(
+            flight
+                .landed(Instant::now(), Instant::now() + Duration::from_secs(1))
+                .await,
+            None
+        );
         answer.send(7).unwrap();
-        assert_eq!(flight.landed(in_an_hour()).await, Some(7));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(7));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_fetch_that_panics_does_not_block_the_next() {
         let flight = Flight::new(0);
         flight.start_if_due(|_, _| async { panic!("lost") });
-        assert_eq!(flight.landed(in_an_hour()).await, Some(0));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(0));
         flight.start_if_due(land(1, LONG));
-        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -267,13 +298,13 @@ mod tests {
         };
         let started = Instant::now();
         flight.start_if_due(slow(1));
-        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
         assert_eq!(started.elapsed(), 3 * SECOND);
         tokio::time::advance(Duration::from_millis(6_999)).await;
         flight.start_if_due(slow(2));
-        assert_eq!(flight.landed(in_an_hour()).await, Some(1));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
         tokio::time::advance(Duration::from_millis(1)).await;
         flight.start_if_due(slow(2));
-        assert_eq!(flight.landed(in_an_hour()).await, Some(12));
+        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(12));
     }
 }

@@ -62,9 +62,9 @@ impl<T: Clone + Send + Sync + 'static> Running<T> {
         ))
     }
 
-    /// What it found out once no run is under way, or at `deadline`; then a run that is still awaited has failed, since `asked`.
+    /// What it found out once no run is under way that was when it was `asked`, or at `deadline`; then a run that is still awaited has failed.
     pub(super) async fn landed(&self, asked: Instant, deadline: Instant) -> Option<Box<Run<T>>> {
-        let run = match self.0.as_ref()?.landed(deadline).await {
+        let run = match self.0.as_ref()?.landed(asked, deadline).await {
             Some(attempt) => attempt.value?,
             None => Run {
                 found: None,

@@ -289,6 +289,25 @@ async fn a_partner_account_with_another_token_is_another_one() {
 }
 
 #[tokio::test]
+async fn counters_survive_a_new_token_of_the_partner_account_and_a_move_to_it() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let [token, wrong] = [simulator.partner_token(), "wrong"].map(|token| TempFile::new("token", token));
+    let listed = config_of(&simulator, &url, &[0]);
+    let exporter = Exporter::start(&listed, &[]).await;
+    exporter.metrics().await;
+    for config in [partner_config(&url, &wrong), partner_config(&url, &token)] {
+        exporter.configure(&config);
+        assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+        exporter.metrics().await;
+    }
+    let page = exporter.metrics().await;
+    let fetches = format!("greenapi_fetches_total{{id_instance=\"{}\",result=\"ok\"}}", id(0));
+    let asked = simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap();
+    assert!(asked > 1, "{asked}");
+    assert_eq!(value(&page, &fetches), Some(f64::from(u32::try_from(asked).unwrap())));
+}
+
+#[tokio::test]
 async fn a_reload_changes_the_limits() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let usual = config_of(&simulator, &url, &[0]);

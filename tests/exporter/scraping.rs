@@ -8,7 +8,7 @@ use greenapi_exporter::simulator::{Behaviour, Method, SimStatus};
 use greenapi_exporter::web;
 use hyper::Response;
 
-use crate::harness::{Exporter, PATIENCE, config, id, series, simulate, value};
+use crate::harness::{Exporter, PATIENCE, TempFile, config, id, partner_config, series, simulate, value};
 
 #[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
 fn seconds_now() -> u64 {
@@ -77,6 +77,44 @@ async fn a_hung_instance_leaves_the_others_complete_and_the_scrape_under_its_dea
     assert!(!series(&page, "greenapi_journal_statuses").is_empty());
     // What the others answered is counted by now, too.
     assert!(!series(&page, "greenapi_outgoing_statuses_total").is_empty());
+}
+
+#[tokio::test]
+async fn what_one_scraper_waits_for_is_not_awaited_by_another_who_has_its_answer() {
+    let (simulator, url) = simulate(&[Behaviour::Hang, Behaviour::Healthy]);
+    let config = config(&simulator, &url, "timeout: 10m\nmin_interval: 0s");
+    let exporter = Exporter::start(&config, &[]).await;
+    let method = Method::GetOutgoingStatuses;
+    let patient = [("X-Prometheus-Scrape-Timeout-Seconds", "8")];
+    let patient = exporter.get_with("/metrics", &patient);
+    let impatient = async {
+        simulator.arrived(id(1), method, 1).await.unwrap();
+        simulator.set_behaviour(id(1), Behaviour::Held).unwrap();
+        while simulator.requests(id(1), method).unwrap() < 2 {
+            let hurry = [("X-Prometheus-Scrape-Timeout-Seconds", "0.6")];
+            exporter.get_with("/metrics", &hurry).await;
+        }
+    };
+    let (page, ()) = tokio::join!(patient, impatient);
+    assert_eq!((up(&page.text, 0), up(&page.text, 1)), (Some(0.0), Some(1.0)));
+}
+
+#[tokio::test]
+async fn a_partner_account_that_does_not_answer_leaves_the_listed_instances_complete() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    // Connections are made by the system, and nobody ever reads from them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let partner = format!("http://{}", silent.local_addr().unwrap());
+    let token = TempFile::new("token", simulator.partner_token());
+    let config = config(&simulator, &url, "timeout: 10m") + &partner_config(&partner, &token);
+    let exporter = Exporter::start(&config, &[]).await;
+    for path in ["/metrics".to_owned(), format!("/probe?target={}", id(0))] {
+        let page = exporter
+            .get_with(&path, &[("X-Prometheus-Scrape-Timeout-Seconds", "4")])
+            .await
+            .text;
+        assert_eq!(up(&page, 0), Some(1.0), "{path}");
+    }
 }
 
 #[tokio::test]
