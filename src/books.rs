@@ -67,9 +67,8 @@ impl AllBooks {
     /// statuses is known any more, unless `is_kept`.
     pub async fn forget(&self, gone: &[InstanceId], now: SystemTime, is_kept: impl Fn(InstanceId) -> bool) {
         for books in self.each() {
-            let mut ids = [gone, &books.abandoned(now)].concat();
-            ids.retain(|id| !is_kept(*id));
-            books.forget(&ids).await;
+            let ids = [gone, &books.abandoned(now)].concat();
+            books.forget(ids, &is_kept).await;
         }
     }
 
@@ -85,14 +84,17 @@ const INCOMING: &str = "incoming";
 #[derive(Debug, Default)]
 pub struct Books {
     by_instance: Mutex<BTreeMap<InstanceId, Book>>,
-    /// The latest answers that change something, and when they came in Unix seconds, until they are entered in the ledgers.
-    pending: Mutex<BTreeMap<InstanceId, (Journal, u64)>>,
-    /// Absent where counters start anew with the process.
+    /// The answers that change something, until they are entered in the ledgers.
+    pending: Mutex<Answers>,
+    /// Absent where counters start from zero with the process.
     store: Option<Arc<Mutex<Store>>>,
     /// Held by the one who writes: batches reach the store one after the other.
     turn: tokio::sync::Mutex<()>,
     errors: Mutex<Errors>,
 }
+
+/// What each instance answered since its ledger was last written, and when it last did, in Unix seconds.
+type Answers = BTreeMap<InstanceId, (Journal, u64)>;
 
 /// What is kept of one instance.
 #[derive(Debug)]
@@ -162,6 +164,11 @@ impl Books {
             if changes.is_empty() {
                 book.ledger.commit(changes);
             } else {
+                let earlier = locked(&self.pending).remove(&id);
+                let journal = match earlier {
+                    Some((earlier, _)) => earlier.followed_by(journal),
+                    None => journal,
+                };
                 locked(&self.pending).insert(id, (journal, now));
             }
         }
@@ -180,20 +187,22 @@ impl Books {
         abandoned.map(|(id, _)| *id).collect()
     }
 
-    /// Drops the ledgers of these instances, from the store too.
-    async fn forget(&self, ids: &[InstanceId]) {
+    /// Drops the ledgers of these instances, from the store too, unless they are kept.
+    async fn forget(&self, mut ids: Vec<InstanceId>, is_kept: impl Fn(InstanceId) -> bool) {
+        ids.retain(|id| !is_kept(*id));
         if ids.is_empty() {
             return;
         }
         let _turn = self.turn.lock().await;
-        for id in ids {
+        // By now it may be known what was not when the turn began to be waited for.
+        ids.retain(|id| !is_kept(*id));
+        for id in &ids {
             locked(&self.by_instance).remove(id);
             locked(&self.pending).remove(id);
         }
         let Some(store) = self.store.clone() else {
             return;
         };
-        let ids = ids.to_vec();
         let forgotten = tokio::task::spawn_blocking(move || locked(&store).forget(&ids));
         match forgotten.await {
             Ok(Ok(())) => {}
@@ -235,13 +244,16 @@ impl Books {
 
     async fn settle_all(&self) {
         let _turn = self.turn.lock().await;
-        let batch = self.changes();
-        if batch.is_empty() {
+        let answers = std::mem::take(&mut *locked(&self.pending));
+        if answers.is_empty() {
             return;
         }
-        let batch = match self.write(batch).await {
+        let batch = match self.write(self.changes(&answers)).await {
             Ok(batch) => batch,
-            Err(error) => return self.failed(&error),
+            Err(error) => {
+                self.put_back(answers);
+                return self.failed(&error);
+            }
         };
         if std::mem::take(&mut locked(&self.errors).is_failing) {
             info!("the ledger can be written again");
@@ -261,15 +273,26 @@ impl Books {
         errors.is_failing = true;
     }
 
-    /// What the answers taken so far change. An answer whose changes can't be written is dropped: the next one says it again.
-    fn changes(&self) -> Vec<(InstanceId, Changes)> {
-        let pending = std::mem::take(&mut *locked(&self.pending));
+    /// What `answers` change.
+    fn changes(&self, answers: &Answers) -> Vec<(InstanceId, Changes)> {
         let books = locked(&self.by_instance);
-        let changes = pending.into_iter().filter_map(|(id, (journal, now))| {
-            let book = books.get(&id)?;
-            Some((id, book.ledger.changes(&journal, now)))
+        let changes = answers.iter().filter_map(|(id, (journal, now))| {
+            let book = books.get(id)?;
+            Some((*id, book.ledger.changes(journal, *now)))
         });
         changes.collect()
+    }
+
+    /// Has `answers` wait again: what they showed may be gone from the next ones.
+    fn put_back(&self, answers: Answers) {
+        let mut pending = locked(&self.pending);
+        for (id, (earlier, earlier_now)) in answers {
+            let answer = match pending.remove(&id) {
+                Some((later, now)) => (earlier.followed_by(later), now),
+                None => (earlier, earlier_now),
+            };
+            pending.insert(id, answer);
+        }
     }
 
     async fn write(&self, batch: Vec<(InstanceId, Changes)>) -> Result<Vec<(InstanceId, Changes)>, String> {

@@ -26,8 +26,8 @@ pub(super) async fn run(
     drop(permit);
     let outcome = outcome.map(|reading| {
         let found = count(&reading, previous.value.as_ref());
-        let (books, now) = (&target.api.books.incoming, target.api.clock.now());
-        books.submit(target.id(), reading.journal, now);
+        let books = &target.api.books.incoming;
+        books.submit(target.id(), reading.journal, reading.asked_at);
         found
     });
     previous.ran(

@@ -83,12 +83,15 @@ pub(super) async fn fetch(
     let mut failed = None;
     match outcome {
         Ok((reading, new_ids)) => {
-            let now = target.api.clock.now();
-            fetched.last_success = Some(now);
+            fetched.last_success = Some(target.api.clock.now());
             fetched.counters.count_defects(&reading.journal);
             fetched.tally = Tally::new(reading.in_window(), &fetched.tally);
             ids = new_ids;
-            target.api.books.outgoing.submit(target.id(), reading.journal, now);
+            target
+                .api
+                .books
+                .outgoing
+                .submit(target.id(), reading.journal, reading.asked_at);
         }
         Err(failure) => failed = Some(failure),
     }

@@ -1,5 +1,7 @@
 //! Reads a journal, published or incoming, in one request: as far back as the ledger needs. What lies in the window is told apart.
 
+use std::time::SystemTime;
+
 use tracing::debug;
 
 use super::Target;
@@ -12,6 +14,8 @@ use crate::journal::{Journal, Record, minutes};
 /// A journal as it was answered.
 pub(super) struct Reading {
     pub(super) journal: Journal,
+    /// When it was asked for: what happened later may be missing.
+    pub(super) asked_at: SystemTime,
     /// The earliest last action in the window, in Unix seconds, where more than the window was asked for.
     window_start: Option<u64>,
 }
@@ -57,6 +61,7 @@ pub(super) async fn read(
     let since = answered.saturating_sub(asked_for.saturating_mul(60));
     Ok(Reading {
         journal: Journal::new(records, malformed).asked_since(since),
+        asked_at: now,
         window_start,
     })
 }
@@ -78,7 +83,11 @@ mod tests {
         };
         let check = |window_start, expected: &[u64]| {
             let journal = Journal::new([999, 1000, 1001].map(record).into(), 0);
-            let reading = Reading { journal, window_start };
+            let reading = Reading {
+                journal,
+                asked_at: SystemTime::UNIX_EPOCH,
+                window_start,
+            };
             let shown: Vec<u64> = reading.in_window().map(|record| record.timestamp).collect();
             assert_eq!(shown, expected, "{window_start:?}");
         };

@@ -30,6 +30,7 @@ impl Dice {
 pub(crate) struct Publisher {
     pub(crate) dice: Dice,
     pub(crate) statuses: Vec<SimStatus>,
+    withdrawn: Vec<SimStatus>,
     simulator: Simulator,
     index: u64,
 }
@@ -40,6 +41,7 @@ impl Publisher {
         let publisher = Self {
             dice: Dice(seed),
             statuses: Vec::new(),
+            withdrawn: Vec::new(),
             simulator: simulator.clone(),
             index,
         };
@@ -52,6 +54,12 @@ impl Publisher {
         self.simulator
             .set_journal(id(self.index), self.statuses.clone())
             .unwrap();
+    }
+
+    /// Lets nobody see any more what is published. It counts as before.
+    pub(crate) fn withdraw(&mut self) {
+        self.withdrawn.append(&mut self.statuses);
+        self.show();
     }
 
     /// Publishes a status, or lets one get further, for all to see.
@@ -71,6 +79,7 @@ impl Publisher {
         let now = now();
         if self.statuses.is_empty() || self.dice.below(3) == 0 {
             let participants = self.dice.pick(&[0, 0, 1, 7, 150]);
+            let number = self.withdrawn.len() + self.statuses.len();
             let status = SimStatus {
                 status_message: self.dice.pick(&LADDER),
                 type_message: self
@@ -78,7 +87,7 @@ impl Publisher {
                     .pick(&[TypeMessage::Image, TypeMessage::Video, TypeMessage::ExtendedText]),
                 send_by_api: self.dice.pick(&[SendByApi::True, SendByApi::False]),
                 participants: SimStatus::people(participants),
-                ..SimStatus::new(format!("status-{}", self.statuses.len()), now)
+                ..SimStatus::new(format!("status-{number}"), now)
             };
             self.statuses.push(status);
         } else {
@@ -96,7 +105,7 @@ impl Publisher {
     pub(crate) fn truth(&self) -> BTreeMap<String, f64> {
         let mut truth = BTreeMap::new();
         let mut count = |series: String| *truth.entry(series).or_default() += 1.0;
-        for status in &self.statuses {
+        for status in self.withdrawn.iter().chain(&self.statuses) {
             let audience = Audience::of(u32::try_from(status.participants.len()).unwrap());
             let kind = format!(
                 "type_message=\"{}\",send_by_api=\"{}\",audience=\"{}\"}}",
