@@ -127,8 +127,8 @@ impl Fleet {
     /// Collects the instance whose id or name is `target`; `None` if there is none.
     pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<snapshot::Instance> {
         self.enter_late_answers(deadline).await;
-        self.start_listing();
-        let known = self.present().find(target);
+        // Who is known doesn't wait for a partner account to be listed.
+        let known = self.discovered(Instant::now()).await.find(target);
         let target = match known {
             Some(target) => target,
             None => self.discovered(before_settling(deadline)).await.find(target)?,
