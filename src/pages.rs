@@ -130,7 +130,7 @@ impl Pages {
     async fn answer_page<B>(&self, page: PageName, request: &Request<B>) -> Result<Response<Body>, Complaint> {
         let (allowed, names) = page.methods();
         if page != PageName::Other && !allowed.contains(request.method()) {
-            let complaint = format!("here, only {names} are answered\n");
+            let complaint = format!("only {names} are allowed here\n");
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, complaint);
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static(names));
             return Ok(answer);

@@ -113,7 +113,7 @@ impl Exporter {
         let port = self.addresses.first().map_or(0, SocketAddr::port);
         format!(
             "A simulated GREEN-API and its exporter are running. Open\n\n  \
-               {base}/  the instances, their state and the reason of it\n  \
+               {base}/  the instances, their state and the reason for it\n  \
                {base}{path}  the metrics\n\n\
              or ask\n\n  curl -s {base}{path} | grep greenapi_forbidden\n\n\
              or let Prometheus scrape it:\n\n  \

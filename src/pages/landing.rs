@@ -1,4 +1,4 @@
-//! The page for people: every instance with its state, the reason of it, and what its journal holds.
+//! The page for people: every instance with its state, the reason for it, and what its journal holds.
 
 use std::fmt::{self, Display, Write};
 use std::time::{Duration, SystemTime};

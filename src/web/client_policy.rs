@@ -35,8 +35,8 @@ pub(super) fn read(section: &Section<'_>) -> Result<ClientPolicy, Reported> {
         "VerifyClientCertIfGiven" => Ok(ClientPolicy::VerifyIfGiven),
         "RequireAndVerifyClientCert" => Ok(ClientPolicy::RequireAndVerify),
         name => {
-            let hint = "there are NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven \
-                        and RequireAndVerifyClientCert";
+            let hint = "supported: NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven, \
+                        RequireAndVerifyClientCert";
             Err(field.refuse_with_hint(format!("unknown policy: {}", quoted(name)), hint))
         }
     });

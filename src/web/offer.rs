@@ -98,7 +98,7 @@ fn chosen<T>(
         let text = item.text()?;
         find(text).ok_or_else(|| {
             let message = format!("this {kind} is unknown or not offered by rustls: {}", quoted(text));
-            item.refuse_with_hint(message, format!("there are {}", known().join(", ")))
+            item.refuse_with_hint(message, format!("supported: {}", known().join(", ")))
         })
     };
     let list = section.optional(key, Field::list)?.unwrap_or_default();
