@@ -1,6 +1,6 @@
 //! Keeps the ledgers of all instances: what an answer changes is in the store before it is shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -86,6 +86,8 @@ pub struct Books {
     by_instance: Mutex<BTreeMap<InstanceId, Book>>,
     /// The answers that change something, until they are entered in the ledgers.
     pending: Mutex<Answers>,
+    /// Those whose ledgers are new, until these are in the store.
+    begun: Mutex<BTreeSet<InstanceId>>,
     /// Absent where counters start from zero with the process.
     store: Option<Arc<Mutex<Store>>>,
     /// Held by the one who writes: batches reach the store one after the other.
@@ -133,8 +135,12 @@ impl Books {
 
     /// Sees to it that the instance has a ledger; a new one counts from `now`.
     pub fn begin(&self, id: InstanceId, now: SystemTime) {
-        let new = || Book::new(Ledger::new(unix_seconds(now)));
-        locked(&self.by_instance).entry(id).or_insert_with(new);
+        locked(&self.by_instance).entry(id).or_insert_with(|| {
+            if self.store.is_some() {
+                locked(&self.begun).insert(id);
+            }
+            Book::new(Ledger::new(unix_seconds(now)))
+        });
     }
 
     /// When the instance's journal was last read, as far as the ledger knows: the store is told of it every ten minutes.
@@ -199,6 +205,7 @@ impl Books {
         for id in &ids {
             locked(&self.by_instance).remove(id);
             locked(&self.pending).remove(id);
+            locked(&self.begun).remove(id);
         }
         let Some(store) = self.store.clone() else {
             return;
@@ -231,7 +238,7 @@ impl Books {
     ///
     /// Where the store fails or is slow, what was shown before stays: counters never run ahead of it.
     pub async fn settle(self: &Arc<Self>, deadline: Instant) {
-        let is_idle = self.pending() == 0 && self.turn.try_lock().is_ok();
+        let is_idle = self.pending() == 0 && locked(&self.begun).is_empty() && self.turn.try_lock().is_ok();
         if is_idle {
             return;
         }
@@ -245,13 +252,15 @@ impl Books {
     async fn settle_all(&self) {
         let _turn = self.turn.lock().await;
         let answers = std::mem::take(&mut *locked(&self.pending));
-        if answers.is_empty() {
+        let begun = std::mem::take(&mut *locked(&self.begun));
+        if answers.is_empty() && begun.is_empty() {
             return;
         }
-        let batch = match self.write(self.changes(&answers)).await {
+        let batch = match self.write(self.changes(&answers, &begun)).await {
             Ok(batch) => batch,
             Err(error) => {
                 self.put_back(answers);
+                locked(&self.begun).extend(begun);
                 return self.failed(&error);
             }
         };
@@ -273,14 +282,16 @@ impl Books {
         errors.is_failing = true;
     }
 
-    /// What `answers` change.
-    fn changes(&self, answers: &Answers) -> Vec<(InstanceId, Changes)> {
+    /// What `answers` change, and what puts those that have `begun` without any on record.
+    fn changes(&self, answers: &Answers, begun: &BTreeSet<InstanceId>) -> Vec<(InstanceId, Changes)> {
         let books = locked(&self.by_instance);
         let changes = answers.iter().filter_map(|(id, (journal, now))| {
             let book = books.get(id)?;
             Some((*id, book.ledger.changes(journal, *now)))
         });
-        changes.collect()
+        let unanswered = begun.iter().filter(|id| !answers.contains_key(id));
+        let creations = unanswered.filter_map(|id| Some((*id, books.get(id)?.ledger.creation())));
+        changes.chain(creations).collect()
     }
 
     /// Has `answers` wait again: what they showed may be gone from the next ones.

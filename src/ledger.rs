@@ -64,8 +64,8 @@ pub struct Summary {
 /// All values are whole and new, not differences: to write them once more changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
-    /// When the answer came, in Unix seconds.
-    at: u64,
+    /// When the answer came, in Unix seconds; absent where there was none.
+    at: Option<u64>,
     /// The new summary, where anything in it changed.
     summary: Option<Summary>,
     /// New entries and those that changed, in order of their identity.
@@ -188,10 +188,20 @@ impl Ledger {
         }
         let totals = totals.changed;
         Changes {
-            at: now,
+            at: Some(now),
             summary: self.changed_summary(totals, journal.since(), now),
             entries,
             forgotten: self.forgotten(journal, now),
+        }
+    }
+
+    /// What puts a new ledger on record before there is any answer, so that it counts from its creation on after a restart, too.
+    pub fn creation(&self) -> Changes {
+        Changes {
+            at: None,
+            summary: Some(self.summary.clone()),
+            entries: Vec::new(),
+            forgotten: Vec::new(),
         }
     }
 
@@ -200,8 +210,10 @@ impl Ledger {
     ///
     /// Where the ledger is kept in a store they must be in it by now; empty ones need not be.
     pub fn commit(&mut self, changes: Changes) {
-        self.last_success = Some(changes.at);
-        self.swept_hour = hour(changes.at);
+        if let Some(at) = changes.at {
+            self.last_success = Some(at);
+            self.swept_hour = hour(at);
+        }
         if let Some(summary) = changes.summary {
             self.summary = summary;
         }

@@ -154,6 +154,25 @@ async fn when_a_journal_was_last_read_is_known_after_a_restart_though_it_cannot_
 }
 
 #[tokio::test]
+async fn what_is_published_before_the_first_answer_counts_though_the_exporter_restarts_meanwhile() {
+    let setting = Setting::new();
+    setting.simulator.set_behaviour(id(0), Behaviour::Forbidden).unwrap();
+    let mut exporter = setting.start().await;
+    exporter.metrics().await;
+    exporter.kill().await;
+    let created = now();
+    // The next exporter's clock has come to another second than that of the first one's status.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let status = SimStatus::new("early", created);
+    setting.simulator.set_journal(id(0), vec![status]).unwrap();
+    setting.simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
+    let exporter = setting.start().await;
+    let page = fresh_page(&exporter, &setting.simulator).await;
+    let counted: f64 = counters(&page).values().sum();
+    assert!(counted >= 2.0, "{page}");
+}
+
+#[tokio::test]
 async fn without_storage_counters_start_anew_and_their_baseline_counts_nothing() {
     let setting = Setting::new();
     let mut publisher = Publisher::new(&setting.simulator, 0, 7);
