@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tracing::{error, info};
 
@@ -91,7 +92,7 @@ pub struct Books {
     /// Absent where counters start from zero with the process.
     store: Option<Arc<Mutex<Store>>>,
     /// Held by the one who writes: batches reach the store one after the other.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     errors: Mutex<Errors>,
 }
 
@@ -160,7 +161,7 @@ impl Books {
         }
     }
 
-    /// Takes an answer that came at `now`. It counts once it is settled.
+    /// Takes an answer that was asked for at `now`. It counts once it is settled.
     ///
     /// Nearly every answer changes nothing and is entered at once: to keep a whole fleet's answers until then would take much memory.
     pub fn submit(&self, id: InstanceId, journal: Journal, now: SystemTime) {
@@ -242,15 +243,16 @@ impl Books {
         if is_idle {
             return;
         }
-        let books = self.clone();
-        // A task of its own, so that a scraper who hangs up leaves no write half entered.
-        let settled = tokio::spawn(async move { books.settle_all().await });
+        let settled = async {
+            let (books, turn) = (self.clone(), self.turn.clone().lock_owned().await);
+            // A task of its own, so that a scraper who hangs up leaves no write half entered.
+            tokio::spawn(async move { books.settle_all(turn).await }).await
+        };
         // Being late is no error: the next scrape shows it.
         _ = tokio::time::timeout_at(deadline, settled).await;
     }
 
-    async fn settle_all(&self) {
-        let _turn = self.turn.lock().await;
+    async fn settle_all(&self, _turn: OwnedMutexGuard<()>) {
         let answers = std::mem::take(&mut *locked(&self.pending));
         let begun = std::mem::take(&mut *locked(&self.begun));
         if answers.is_empty() && begun.is_empty() {

@@ -157,7 +157,7 @@ impl Fleet {
         for target in targets.clone() {
             findings.push(target.landed(asked, landing).await);
             if self.books.pending() >= MOST_PENDING {
-                self.books.settle(deadline).await;
+                self.books.settle(landing).await;
             }
         }
         let is_late = Instant::now() >= landing;
