@@ -171,12 +171,7 @@ impl Books {
             if changes.is_empty() {
                 book.ledger.commit(changes);
             } else {
-                let earlier = locked(&self.pending).remove(&id);
-                let journal = match earlier {
-                    Some((earlier, _)) => earlier.followed_by(journal),
-                    None => journal,
-                };
-                locked(&self.pending).insert(id, (journal, now));
+                add(&mut locked(&self.pending), id, (journal, now));
             }
         }
     }
@@ -299,12 +294,8 @@ impl Books {
     /// Has `answers` wait again: what they showed may be gone from the next ones.
     fn put_back(&self, answers: Answers) {
         let mut pending = locked(&self.pending);
-        for (id, (earlier, earlier_now)) in answers {
-            let answer = match pending.remove(&id) {
-                Some((later, now)) => (earlier.followed_by(later), now),
-                None => (earlier, earlier_now),
-            };
-            pending.insert(id, answer);
+        for (id, later) in std::mem::replace(&mut *pending, answers) {
+            add(&mut pending, id, later);
         }
     }
 
@@ -337,6 +328,15 @@ impl Books {
             }
         }
     }
+}
+
+/// Adds an answer, together with an earlier one of the same instance.
+fn add(answers: &mut Answers, id: InstanceId, (journal, now): (Journal, u64)) {
+    let journal = match answers.remove(&id) {
+        Some((earlier, _)) => earlier.followed_by(journal),
+        None => journal,
+    };
+    answers.insert(id, (journal, now));
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
