@@ -179,16 +179,10 @@ impl Target {
         }
         let others = [
             self.incoming.depart(self, incoming::run),
-            self.state
-                .depart(self, |target, previous, start| call::STATE.run(target, previous, start)),
-            self.settings.depart(self, |target, previous, start| {
-                call::SETTINGS.run(target, previous, start)
-            }),
-            self.contacts.depart(self, |target, previous, start| {
-                call::CONTACTS.run(target, previous, start)
-            }),
-            self.queue
-                .depart(self, |target, previous, start| call::QUEUE.run(target, previous, start)),
+            self.state.depart_calling(self, &call::STATE),
+            self.settings.depart_calling(self, &call::SETTINGS),
+            self.contacts.depart_calling(self, &call::CONTACTS),
+            self.queue.depart_calling(self, &call::QUEUE),
         ];
         let others: Vec<_> = others.into_iter().flatten().collect();
         (journal.is_some() || !others.is_empty()).then(|| Due {

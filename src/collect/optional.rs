@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::attempt::{Asked, Attempt};
+use super::call::Call;
 use super::{Fetching, Target};
 use crate::collector::Run;
 use crate::flight::{Flight, Landing};
@@ -60,6 +61,11 @@ impl<T: Clone + Send + Sync + 'static> Running<T> {
         Some(Box::pin(
             departure.fly(move |previous, start| run(target, previous, start)),
         ))
+    }
+
+    /// The same for a collector that makes one `call`.
+    pub(super) fn depart_calling(&self, target: &Arc<Target>, call: &'static Call<T>) -> Option<Fetching> {
+        self.depart(target, |target, previous, start| call.run(target, previous, start))
     }
 
     /// What it found out once no run is under way that was when it was `asked`, or at `deadline`; then a run that is still awaited has failed.
