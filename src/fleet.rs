@@ -25,13 +25,19 @@ pub struct Fleet {
     present: Mutex<Arc<Present>>,
 }
 
-/// What is configured at present.
-struct Present {
+/// What is to be collected, and how.
+#[derive(Clone)]
+struct Plan {
     config: Config,
     api: Arc<Api>,
     discovery: Option<Arc<Discovery>>,
     /// The partner account's instances that are among the targets; absent while they are not known.
     listing: Option<Listing>,
+}
+
+/// What is collected at present.
+struct Present {
+    plan: Plan,
     targets: Targets,
     /// Those that were collected before a partner account that is not known yet was configured, each of which may be one of its instances.
     aside: Targets,
@@ -43,17 +49,14 @@ impl Fleet {
     /// The fleet of a configuration, as far as `shard` serves it, whose statuses are counted in the books of published and of
     /// incoming statuses. Nothing is fetched yet.
     pub fn new(config: Config, shard: Shard, books: AllBooks, clock: Clock) -> Result<Self, TlsError> {
-        let present = Present {
+        let plan = Plan {
             api: api(&config, &books, &clock)?,
             discovery: discovery(&config, None),
             listing: None,
-            targets: Targets::new(),
-            aside: Targets::new(),
             config,
         };
-        let present = present.collecting(shard, &Targets::new());
         Ok(Self {
-            present: Mutex::new(Arc::new(present)),
+            present: Mutex::new(Arc::new(plan.collecting(shard, &Targets::new()))),
             clock,
             shard,
             books,
@@ -66,7 +69,8 @@ impl Fleet {
     ///
     /// On an error the present configuration stays.
     pub async fn reload(&self, config: Config) -> Result<(), TlsError> {
-        let before = self.present();
+        let present = self.present();
+        let before = &present.plan;
         let is_same_api = before.config.max_concurrent_requests == config.max_concurrent_requests
             && before.config.max_response_bytes == config.max_response_bytes;
         let api = if is_same_api {
@@ -76,19 +80,17 @@ impl Fleet {
         };
         let discovery = discovery(&config, before.discovery.as_ref());
         let listing = discovery.as_ref().and_then(|discovery| discovery.known());
-        let next = Present {
+        let next = Plan {
             config,
             api,
             discovery,
             listing,
-            targets: Targets::new(),
-            aside: Targets::new(),
         };
         let after = self.replace(|present| Some(next.collecting(self.shard, &present.all_targets())));
-        if let Some(discovery) = &after.discovery {
+        if let Some(discovery) = &after.plan.discovery {
             discovery.end_wait();
         }
-        for target in after.all_targets().values() {
+        for target in after.targets.values().chain(after.aside.values()) {
             target.end_wait();
         }
         let gone = before.config.instances.iter().map(|instance| instance.account.id);
@@ -107,7 +109,7 @@ impl Fleet {
     async fn forget(&self, gone: Vec<InstanceId>) {
         let is_kept = |id| {
             let present = self.present();
-            present.is_unlisted() || present.targets.contains_key(&id)
+            present.plan.is_unlisted() || present.targets.contains_key(&id)
         };
         self.books.forget(&gone, self.clock.now(), is_kept).await;
     }
@@ -184,7 +186,7 @@ impl Fleet {
 
     /// The effective configuration, without secrets.
     pub fn effective_config(&self) -> String {
-        self.present().config.effective()
+        self.present().plan.config.effective()
     }
 
     /// The same of one instance, without the others and the partner account.
@@ -192,7 +194,7 @@ impl Fleet {
         let config = Config {
             instances: vec![instance],
             partner: None,
-            ..self.present().config.clone()
+            ..self.present().plan.config.clone()
         };
         config.effective()
     }
@@ -215,8 +217,8 @@ impl Fleet {
     /// Has the partner account's instances listed anew if that is due, without waiting.
     pub fn start_listing(&self) {
         let present = self.present();
-        if let Some(discovery) = &present.discovery {
-            discovery.start_if_due(&present.api.client);
+        if let Some(discovery) = &present.plan.discovery {
+            discovery.start_if_due(&present.plan.api.client);
         }
     }
 
@@ -224,6 +226,7 @@ impl Fleet {
     pub fn unready(&self) -> Option<&'static str> {
         let present = self.present();
         let unlisted = present
+            .plan
             .discovery
             .as_ref()
             .is_some_and(|discovery| discovery.known().is_none());
@@ -233,10 +236,10 @@ impl Fleet {
     /// What is configured, with the partner account's instances. Only the first requests wait for these: they'd show nothing else.
     async fn discovered(&self, deadline: Instant) -> Arc<Present> {
         let present = self.present();
-        let Some(discovery) = &present.discovery else {
+        let Some(discovery) = &present.plan.discovery else {
             return present;
         };
-        let Some(listing) = discovery.list(&present.api.client, deadline).await else {
+        let Some(listing) = discovery.list(&present.plan.api.client, deadline).await else {
             return self.present();
         };
         self.replace(|present| present.adopting(discovery, listing, self.shard))
@@ -256,10 +259,10 @@ impl Fleet {
     }
 }
 
-impl Present {
-    /// With the targets of its configuration and its listing. What was collected `before` in the same way goes on; what is configured
-    /// otherwise keeps what is known of it.
-    fn collecting(self, shard: Shard, before: &Targets) -> Self {
+impl Plan {
+    /// What is collected by it: the targets of its configuration and its listing. What was collected `before` in the same way goes on;
+    /// what is configured otherwise keeps what is known of it.
+    fn collecting(self, shard: Shard, before: &Targets) -> Present {
         // An instance that is listed and discovered is collected as it is listed.
         let discovered = match (&self.discovery, &self.listing) {
             (Some(discovery), Some(listing)) => discovery.instances(listing),
@@ -284,9 +287,20 @@ impl Present {
             let uncollected = before.iter().filter(|(id, _)| !targets.contains_key(id));
             aside.extend(uncollected.map(|(id, target)| (*id, target.clone())));
         }
-        Self { targets, aside, ..self }
+        Present {
+            plan: self,
+            targets,
+            aside,
+        }
     }
 
+    /// Whether a partner account's instances are not known.
+    fn is_unlisted(&self) -> bool {
+        self.discovery.is_some() && self.listing.is_none()
+    }
+}
+
+impl Present {
     /// The targets, also those that are set aside.
     fn all_targets(&self) -> Targets {
         let all = self.targets.iter().chain(&self.aside);
@@ -295,24 +309,16 @@ impl Present {
 
     /// With the instances of a new `listing`; `None` where it isn't new, or where `discovery` is no longer the one that is configured.
     fn adopting(&self, discovery: &Arc<Discovery>, listing: Listing, shard: Shard) -> Option<Self> {
-        let is_known = self.listing.as_ref().is_some_and(|known| Arc::ptr_eq(known, &listing));
-        let is_configured = self.discovery.as_ref().is_some_and(|own| Arc::ptr_eq(own, discovery));
+        let plan = &self.plan;
+        let is_known = plan.listing.as_ref().is_some_and(|known| Arc::ptr_eq(known, &listing));
+        let is_configured = plan.discovery.as_ref().is_some_and(|own| Arc::ptr_eq(own, discovery));
         (is_configured && !is_known).then(|| {
-            let next = Self {
-                config: self.config.clone(),
-                api: self.api.clone(),
-                discovery: self.discovery.clone(),
+            let next = Plan {
                 listing: Some(listing),
-                targets: Targets::new(),
-                aside: Targets::new(),
+                ..plan.clone()
             };
             next.collecting(shard, &self.all_targets())
         })
-    }
-
-    /// Whether a partner account's instances are not known.
-    fn is_unlisted(&self) -> bool {
-        self.discovery.is_some() && self.listing.is_none()
     }
 
     fn find(&self, target: &str) -> Option<Arc<Target>> {
