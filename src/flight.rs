@@ -180,6 +180,11 @@ mod tests {
         Instant::now() + LONG
     }
 
+    /// What one is told who asks now and has time.
+    async fn landed(flight: &Flight<u32>) -> Option<u32> {
+        flight.landed(Instant::now(), in_an_hour()).await
+    }
+
     fn land(value: u32, fresh_for: Duration) -> impl FnOnce(u32, Instant) -> std::future::Ready<Landing<u32>> {
         move |_, start| std::future::ready(landing(value, start, fresh_for))
     }
@@ -201,10 +206,10 @@ mod tests {
         flight.start_if_due(|_, _| async { unreachable!("a second fetch") });
         let waiting = tokio::spawn({
             let flight = flight.clone();
-            async move { flight.landed(Instant::now(), in_an_hour()).await }
+            async move { landed(&flight).await }
         });
         answer.send(7).unwrap();
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(7));
+        assert_eq!(landed(&flight).await, Some(7));
         assert_eq!(waiting.await.unwrap(), Some(7));
     }
 
@@ -219,48 +224,44 @@ mod tests {
         flight.start_if_due(|_, start| async move { landing(answered.await.unwrap(), start, LONG) });
         assert_eq!(flight.landed(asked, in_an_hour()).await, Some(1));
         answer.send(2).unwrap();
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(2));
+        assert_eq!(landed(&flight).await, Some(2));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_young_result_is_served_again_and_an_old_one_is_not() {
         let flight = Flight::new(0);
         flight.start_if_due(land(1, Duration::from_secs(10)));
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
+        assert_eq!(landed(&flight).await, Some(1));
         tokio::time::advance(Duration::from_secs(9)).await;
         flight.start_if_due(land(2, Duration::from_secs(10)));
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
+        assert_eq!(landed(&flight).await, Some(1));
         tokio::time::advance(Duration::from_secs(1)).await;
         flight.start_if_due(land(3, Duration::from_secs(10)));
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(3));
+        assert_eq!(landed(&flight).await, Some(3));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_can_be_ended_but_for_the_earliest_time_also_while_a_fetch_is_under_way() {
         let flight = Flight::new(0);
         flight.start_if_due(land(1, LONG));
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
+        assert_eq!(landed(&flight).await, Some(1));
         flight.end_wait();
         flight.start_if_due(land(2, LONG));
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
+        assert_eq!(landed(&flight).await, Some(1));
         tokio::time::advance(SECOND).await;
         let (answer, answered) = oneshot::channel();
         flight.start_if_due(|_, start| async move { landing(answered.await.unwrap(), start, LONG) });
         flight.end_wait();
         answer.send(3).unwrap();
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(3));
+        assert_eq!(landed(&flight).await, Some(3));
         flight.start_if_due(land(4, LONG));
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(3));
+        assert_eq!(landed(&flight).await, Some(3));
         tokio::time::advance(SECOND).await;
         flight.start_if_due(land(5, LONG));
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(5));
+        assert_eq!(landed(&flight).await, Some(5));
         tokio::time::advance(SECOND).await;
         flight.start_if_due(land(6, LONG));
-        assert_eq!(
-            flight.landed(Instant::now(), in_an_hour()).await,
-            Some(5),
-            "a wait is ended once"
-        );
+        assert_eq!(landed(&flight).await, Some(5), "a wait is ended once");
     }
 
     #[tokio::test(start_paused = true)]
@@ -275,16 +276,16 @@ mod tests {
             None
         );
         answer.send(7).unwrap();
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(7));
+        assert_eq!(landed(&flight).await, Some(7));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_fetch_that_panics_does_not_block_the_next() {
         let flight = Flight::new(0);
         flight.start_if_due(|_, _| async { panic!("lost") });
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(0));
+        assert_eq!(landed(&flight).await, Some(0));
         flight.start_if_due(land(1, LONG));
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
+        assert_eq!(landed(&flight).await, Some(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -298,13 +299,13 @@ mod tests {
         };
         let started = Instant::now();
         flight.start_if_due(slow(1));
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
+        assert_eq!(landed(&flight).await, Some(1));
         assert_eq!(started.elapsed(), 3 * SECOND);
         tokio::time::advance(Duration::from_millis(6_999)).await;
         flight.start_if_due(slow(2));
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(1));
+        assert_eq!(landed(&flight).await, Some(1));
         tokio::time::advance(Duration::from_millis(1)).await;
         flight.start_if_due(slow(2));
-        assert_eq!(flight.landed(Instant::now(), in_an_hour()).await, Some(12));
+        assert_eq!(landed(&flight).await, Some(12));
     }
 }
