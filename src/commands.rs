@@ -18,7 +18,6 @@ use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::collector::Collector;
 use greenapi_exporter::config::{Config, Instance, Settings, Source, TokenSource};
 use greenapi_exporter::fleet::Fleet;
-use greenapi_exporter::green_api::failure::Failure;
 use greenapi_exporter::green_api::{Client, JournalMethod};
 use greenapi_exporter::journal::{Journal, minutes};
 use greenapi_exporter::label::LabelValue;
@@ -32,7 +31,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use self::exporter::{Exporter, base_url, bind};
+use self::exporter::{Exporter, authority, bind};
 pub(crate) use self::healthcheck::healthcheck;
 
 /// Tells the value of an environment variable.
@@ -121,22 +120,14 @@ pub(crate) async fn backfill(flags: &Backfill, environment: Environment, clock: 
     let end = unix_seconds(clock.now());
     let mut records = Vec::new();
     let (id, credentials) = (instance.account.id, &instance.credentials);
-    let journal = client.journal(
-        JournalMethod::Outgoing,
-        id,
-        credentials,
-        minutes(flags.since),
-        |_, record| {
-            records.push(record);
-        },
-    );
-    let malformed = tokio::time::timeout(ONCE_TIMEOUT, journal)
-        .await
-        .unwrap_or_else(|_| Err(Failure::timeout(ONCE_TIMEOUT)))
-        .map_err(|failure| {
-            let hint = failure.result.explanation();
-            anyhow!("cannot read the journal: {failure}\n  hint: {hint}")
-        })?;
+    let (method, minutes) = (JournalMethod::Outgoing, minutes(flags.since));
+    let journal = client.journal(method, id, credentials, minutes, ONCE_TIMEOUT, |_, record| {
+        records.push(record);
+    });
+    let malformed = journal.await.map_err(|failure| {
+        let hint = failure.result.explanation();
+        anyhow!("cannot read the journal: {failure}\n  hint: {hint}")
+    })?;
     let journal = Journal::new(records, malformed);
     info!(statuses = journal.records().len(), malformed, "read the journal");
     let period = (end.saturating_sub(flags.since.as_secs()), end);
@@ -155,7 +146,11 @@ pub(crate) async fn simulate(flags: &Simulate, clock: &Clock) -> anyhow::Result<
     ));
     let (listeners, addresses) = bind(&[flags.listen_address])?;
     let stop = stop_signal()?;
-    print(simulator.describe(&base_url(&addresses)).as_bytes())?;
+    print(
+        simulator
+            .describe(&format!("http://{}", authority(&addresses)))
+            .as_bytes(),
+    )?;
     simulator.serve(listeners, stop).await;
     Ok(ExitCode::SUCCESS)
 }
@@ -170,7 +165,7 @@ pub(crate) async fn demo(
     let (hangup, stop) = (signal(SignalKind::hangup())?, stop_signal()?);
     let simulator = Simulator::new(World::demo(flags.world.seed, clock.accelerated(flags.world.speed)));
     let (listeners, addresses) = bind(&[SocketAddr::from(([127, 0, 0, 1], 0))])?;
-    let config = demo_config(&simulator, &base_url(&addresses))?;
+    let config = demo_config(&simulator, &format!("http://{}", authority(&addresses)))?;
     let load = Arc::new({
         let config = config.clone();
         move || Ok(config.clone())

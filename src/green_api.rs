@@ -68,7 +68,7 @@ impl Client {
         })
     }
 
-    /// Reads a journal of the last `minutes`, giving every status to `on_record` as it arrives.
+    /// Reads a journal of the last `minutes` within `timeout`, giving every status to `on_record` as it arrives.
     ///
     /// Returns how many elements were malformed. What was given before a failure is to be thrown away.
     pub async fn journal(
@@ -77,10 +77,11 @@ impl Client {
         id: InstanceId,
         credentials: &Credentials,
         minutes: u64,
+        timeout: Duration,
         mut on_record: impl FnMut(&[u8], Record),
     ) -> Result<u64, Failure> {
         let url = credentials.url(id, method.as_str(), &format!("?minutes={minutes}"));
-        let mut body = self.body(self.get(&url, id.into()).await?)?;
+        let mut body = self.get(&url, id.into(), timeout).await?;
         let mut fold = Fold::default();
         while let Some(chunk) = body.chunk().await? {
             fold.feed(&chunk, &mut on_record)?;
@@ -88,24 +89,31 @@ impl Client {
         Ok(fold.finish()?)
     }
 
-    /// Calls a method whose answer is small or read as a whole, and returns the body of a 200.
+    /// Calls a method whose answer is small or read as a whole, and returns the body of a 200 that is complete within `timeout`.
     pub async fn call(
         &self,
         method: &str,
         query: &str,
         id: InstanceId,
         credentials: &Credentials,
+        timeout: Duration,
     ) -> Result<Bytes, Failure> {
-        self.get_whole(&credentials.url(id, method, query), id.into()).await
+        self.get_whole(&credentials.url(id, method, query), id.into(), timeout)
+            .await
     }
 
-    /// Calls a method of a partner account, and returns the body of a 200.
-    pub async fn call_partner(&self, method: &str, credentials: &Credentials) -> Result<Bytes, Failure> {
-        self.get_whole(&credentials.partner_url(method), 0).await
+    /// Calls a method of a partner account, and returns the body of a 200 that is complete within `timeout`.
+    pub async fn call_partner(
+        &self,
+        method: &str,
+        credentials: &Credentials,
+        timeout: Duration,
+    ) -> Result<Bytes, Failure> {
+        self.get_whole(&credentials.partner_url(method), 0, timeout).await
     }
 
-    async fn get_whole(&self, url: &str, turn: u64) -> Result<Bytes, Failure> {
-        let mut body = self.body(self.get(url, turn).await?)?;
+    async fn get_whole(&self, url: &str, turn: u64, timeout: Duration) -> Result<Bytes, Failure> {
+        let mut body = self.get(url, turn, timeout).await?;
         let mut whole = BytesMut::new();
         while let Some(chunk) = body.chunk().await? {
             whole.extend_from_slice(&chunk);
@@ -113,28 +121,34 @@ impl Client {
         Ok(whole.freeze())
     }
 
-    /// The body of an answer, unless the answer itself says that it is longer than is read.
-    fn body(&self, answer: Response) -> Result<Body, Failure> {
-        if answer.content_length() > Some(self.max_response_bytes) {
-            return Err(Failure::too_large());
-        }
-        Ok(Body::new(answer, self.max_response_bytes))
-    }
-
-    /// Gets `url` and returns the answer if it is a 200. `turn` chooses the client: instances are asked in the order of their ids, so that
+    /// Gets `url` and returns the body if the answer is a 200 that doesn't say itself that it is longer than is read. All of it must
+    /// come within `timeout`. `turn` chooses the client: instances are asked in the order of their ids, so that
     /// taking turns by id spreads the requests of a scrape evenly.
-    async fn get(&self, url: &str, turn: u64) -> Result<Response, Failure> {
+    async fn get(&self, url: &str, turn: u64, timeout: Duration) -> Result<Body, Failure> {
         let http = usize::try_from(turn % self.http.len() as u64).unwrap_or_default();
-        let answer = self.http[http].get(url).send().await.map_err(Failure::of_request)?;
+        let request = self.http[http].get(url).timeout(timeout);
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| Failure::of_request(error, timeout))?;
         let status = answer.status();
         if status == StatusCode::OK {
-            return Ok(answer);
+            if answer.content_length() > Some(self.max_response_bytes) {
+                return Err(Failure::too_large());
+            }
+            return Ok(Body {
+                answer,
+                timeout,
+                left: self.max_response_bytes,
+            });
         }
         let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|text| parse_retry_after(text, self.clock.now()));
         // Only a 400 is told apart by its text. That the text can't be read, or doesn't come, doesn't change that it is a 400.
         let mut reason = BytesMut::new();
-        let mut body = Body::new(answer, MAX_REASON_BYTES);
+        let mut body = Body {
+            answer,
+            timeout,
+            left: MAX_REASON_BYTES,
+        };
         let reading = async {
             while let Ok(Some(chunk)) = body.chunk().await {
                 reason.extend_from_slice(&chunk);
@@ -148,16 +162,15 @@ impl Client {
 /// A body that is read up to a limit.
 struct Body {
     answer: Response,
+    /// What the request was given, for the error that says so.
+    timeout: Duration,
     left: u64,
 }
 
 impl Body {
-    fn new(answer: Response, limit: u64) -> Self {
-        Self { answer, left: limit }
-    }
-
     async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        let Some(chunk) = self.answer.chunk().await.map_err(Failure::of_body)? else {
+        let chunk = self.answer.chunk().await;
+        let Some(chunk) = chunk.map_err(|error| Failure::of_body(error, self.timeout))? else {
             return Ok(None);
         };
         self.left = self
@@ -191,8 +204,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// How many requests at once a server allows over one HTTP/2 connection, as a rule; RFC 9113 recommends no fewer.
 const STREAMS: usize = 100;
 
-/// How long the text of an error answer may take behind its head. The time-out of the request is not used up for it: the code, and how
-/// long to wait, are known.
+/// How long the text of an error answer may take behind its head, at most: what counts is known by then, the code and how long to wait.
 const REASON_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The reasons on record have fewer than 300 bytes.

@@ -74,13 +74,9 @@ impl<T> Call<T> {
     }
 
     async fn answer(&self, target: &Target, query: &str) -> Result<T, Failure> {
-        let config = &target.config;
+        let (client, id, config) = (&target.api.client, target.id(), &target.config);
         let timeout = config.settings.timeout;
-        let answer = target
-            .api
-            .client
-            .call(self.method, query, target.id(), &config.credentials);
-        let body = tokio::time::timeout(timeout, answer).await;
-        (self.read)(&body.map_err(|_| Failure::timeout(timeout))??)
+        let body = client.call(self.method, query, id, &config.credentials, timeout);
+        (self.read)(&body.await?)
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::unix_seconds;
 use crate::green_api::JournalMethod;
 use crate::green_api::failure::Failure;
 use crate::journal::{Journal, Record, minutes};
+use crate::label::LabelValue;
 
 /// A journal as it was answered.
 pub(super) struct Reading {
@@ -43,19 +44,18 @@ pub(super) async fn read(
     let now = target.api.clock.now();
     let asked_for = books.minutes_to_ask(target.id(), window, now);
     let is_widened = asked_for > minutes(window);
-    debug!(instance = %target.account().name, ?method, minutes = asked_for, "asking for the journal");
+    debug!(instance = %target.account().name, method = method.as_str(), minutes = asked_for, "asking for the journal");
     let window_start = is_widened.then(|| unix_seconds(now).saturating_sub(window.as_secs()));
     let mut records = Vec::new();
     let (client, id, credentials) = (&target.api.client, target.id(), &config.credentials);
-    let reading = client.journal(method, id, credentials, asked_for, |id, record| {
+    let timeout = config.settings.timeout;
+    let reading = client.journal(method, id, credentials, asked_for, timeout, |id, record| {
         records.push(record);
         if is_in_window(&record, window_start) {
             on_id(id);
         }
     });
-    let timeout = config.settings.timeout;
-    let malformed = tokio::time::timeout(timeout, reading).await;
-    let malformed = malformed.map_err(|_| Failure::timeout(timeout))??;
+    let malformed = reading.await?;
     // The API reckons from when it answers.
     let answered = unix_seconds(target.api.clock.now());
     let since = answered.saturating_sub(asked_for.saturating_mul(60));

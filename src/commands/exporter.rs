@@ -101,23 +101,23 @@ impl Exporter {
 
     /// What to look at first.
     pub(super) fn introduction(&self) -> String {
-        let mut base = base_url(&self.addresses);
-        let mut settings = String::new();
+        let authority = authority(&self.addresses);
+        let (mut scheme, mut settings) = ("http", String::new());
         if self.is_tls() {
-            base = base.replacen("http://", "https://", 1);
+            scheme = "https";
             settings.push_str("      scheme: https\n");
         }
         if self.telemetry_path != "/metrics" {
             settings = format!("{settings}      metrics_path: {}\n", self.telemetry_path);
         }
-        let port = self.addresses.first().map_or(0, SocketAddr::port);
+        let base = format!("{scheme}://{authority}");
         format!(
             "A simulated GREEN-API and its exporter are running. Open\n\n  \
                {base}/  the instances, their state and the reason for it\n  \
                {base}{path}  the metrics\n\n\
              or ask\n\n  curl -s {base}{path} | grep greenapi_forbidden\n\n\
              or let Prometheus scrape it:\n\n  \
-               scrape_configs:\n    - job_name: greenapi\n{settings}      static_configs:\n        - targets: [\"localhost:{port}\"]\n\n\
+               scrape_configs:\n    - job_name: greenapi\n{settings}      static_configs:\n        - targets: [\"{authority}\"]\n\n\
              Stop it with Ctrl-C.\n",
             path = self.telemetry_path
         )
@@ -136,11 +136,11 @@ fn with_addresses(listeners: Vec<TcpListener>) -> anyhow::Result<(Vec<TcpListene
     Ok((listeners, addresses?))
 }
 
-/// The URL under which people reach the first of `addresses` from this machine.
-pub(super) fn base_url(addresses: &[SocketAddr]) -> String {
+/// Host and port under which people reach the first of `addresses` from this machine.
+pub(super) fn authority(addresses: &[SocketAddr]) -> String {
     match addresses.first() {
-        Some(address) if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
-        Some(address) => format!("http://{address}"),
+        Some(address) if address.ip().is_unspecified() => format!("localhost:{}", address.port()),
+        Some(address) => address.to_string(),
         None => String::new(),
     }
 }

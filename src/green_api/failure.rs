@@ -46,11 +46,12 @@ impl Failure {
         }
     }
 
-    /// No answer at all.
-    pub fn of_request(error: reqwest::Error) -> Self {
-        let result = if error.is_timeout() {
-            FetchResult::Timeout
-        } else if causes(&error).any(<dyn Error>::is::<rustls::Error>)
+    /// No answer at all to a request that was given `timeout`.
+    pub fn of_request(error: reqwest::Error, timeout: Duration) -> Self {
+        if error.is_timeout() {
+            return Self::timeout(timeout);
+        }
+        let result = if causes(&error).any(<dyn Error>::is::<rustls::Error>)
             || error.is_connect() && causes(&error).any(is_broken_connection)
         {
             FetchResult::Tls
@@ -67,14 +68,12 @@ impl Failure {
         }
     }
 
-    /// An answer that broke off.
-    pub fn of_body(error: reqwest::Error) -> Self {
-        let result = if error.is_timeout() {
-            FetchResult::Timeout
-        } else {
-            FetchResult::Interrupted
-        };
-        Self::new(result, root_cause(error))
+    /// An answer that broke off, or wasn't complete within the `timeout` of its request.
+    pub fn of_body(error: reqwest::Error, timeout: Duration) -> Self {
+        if error.is_timeout() {
+            return Self::timeout(timeout);
+        }
+        Self::new(FetchResult::Interrupted, root_cause(error))
     }
 
     /// An answer longer than is read.
@@ -82,14 +81,13 @@ impl Failure {
         Self::new(FetchResult::TooLarge, "the answer is too long".to_owned())
     }
 
-    /// No complete answer within `timeout`.
-    pub fn timeout(timeout: Duration) -> Self {
-        Self::new(FetchResult::Timeout, format!("no complete answer within {timeout:?}"))
-    }
-
     /// A 200 whose body is not what the API documents.
     pub fn invalid_json(cause: String) -> Self {
         Self::new(FetchResult::InvalidJson, cause)
+    }
+
+    fn timeout(timeout: Duration) -> Self {
+        Self::new(FetchResult::Timeout, format!("no complete answer within {timeout:?}"))
     }
 
     fn new(result: FetchResult, cause: String) -> Self {

@@ -226,20 +226,23 @@ async fn simulate_prints_what_a_client_needs_and_answers() {
 
 #[tokio::test]
 async fn demo_shows_live_gauges_a_forbidden_instance_and_the_reason_of_every_failure() {
-    let mut command = binary(&["demo", "--web.listen-address", "127.0.0.1:0"]);
+    let mut command = binary(&["demo", "--web.listen-address", "127.0.0.2:0"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let curl = loop {
-        let line = tokio::time::timeout(PATIENCE, lines.next_line())
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
-        if line.contains("curl -s") {
-            break line;
+    let (mut curl, mut targets) = (None, None);
+    while targets.is_none() {
+        let line = tokio::time::timeout(PATIENCE, lines.next_line());
+        let line = line.await.unwrap().unwrap().unwrap();
+        match line.trim() {
+            line if line.starts_with("curl -s") => curl = Some(line.to_owned()),
+            line if line.starts_with("- targets:") => targets = Some(line.to_owned()),
+            _ => {}
         }
-    };
+    }
+    let (curl, targets) = (curl.unwrap(), targets.unwrap());
     let url = curl.split_whitespace().nth(2).unwrap();
+    let address = url.strip_prefix("http://").unwrap().strip_suffix("/metrics").unwrap();
+    assert_eq!(targets, format!("- targets: [\"{address}\"]"));
     let page = reqwest::get(url).await.unwrap().text().await.unwrap();
     assert_eq!(
         series(&page, "greenapi_forbidden")

@@ -239,8 +239,10 @@ async fn an_error_answer_whose_text_does_not_come_is_told_by_its_code() {
         ),
         (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 90\r\n\r\n", "bad_request"),
     ] {
-        let (url, _) = raw_api(head).await;
-        check_config(&config(&simulator, &url, "timeout: 10m"), expected).await;
+        for timeout in ["timeout: 10m", "timeout: 500ms"] {
+            let (url, _) = raw_api(head).await;
+            check_config(&config(&simulator, &url, timeout), expected).await;
+        }
     }
 }
 
