@@ -192,10 +192,10 @@ impl Connections {
     }
 }
 
-/// What a client gets that speaks HTTP where TLS is spoken.
+/// What a client gets that speaks HTTP where TLS is spoken. It ends with the connection.
 const SPEAK_TLS: &[u8] =
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 35\r\n\
-    Connection: close\r\n\r\nTLS is spoken here: ask by https://\n";
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
+    this port speaks TLS: use https://\n";
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
