@@ -207,10 +207,13 @@ impl Books {
             return;
         };
         let forgotten = tokio::task::spawn_blocking(move || locked(&store).forget(&ids));
-        match forgotten.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.failed(&error.to_string()),
-            Err(error) => self.failed(&error.to_string()),
+        let forgotten = forgotten.await.map_err(|error| error.to_string());
+        if let Err(error) = forgotten.and_then(|forgotten| forgotten.map_err(|error| error.to_string())) {
+            locked(&self.errors).count += 1;
+            error!(
+                error,
+                "cannot drop the ledgers of removed instances; they return at the next start, for up to 32 days"
+            );
         }
     }
 
