@@ -7,22 +7,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::account::{Account, AccountError, Credentials, InstanceId, Token};
+use crate::account::{Account, AccountError, Credentials, InstanceId};
 use crate::config::{self, TokenSource};
+use crate::fetch::FetchResult;
 use crate::flight::{Flight, Landing};
 use crate::green_api::answers::{self, PartnerInstance};
-use crate::green_api::failure::Failure;
 use crate::green_api::{Client, SPACING};
 
-/// The instances of a partner account as it lists them, in order of their ids.
-pub type Listing = Arc<[Listed]>;
-
-/// An instance of a partner account. It holds the token and can't be printed.
-#[derive(PartialEq)]
-pub struct Listed {
-    account: Account,
-    token: Token,
-}
+/// The instances of a partner account as it lists them, each once and in order of their ids.
+pub type Listing = Arc<[PartnerInstance]>;
 
 /// A partner account, and its instances when they were last listed.
 pub struct Discovery {
@@ -33,8 +26,10 @@ pub struct Discovery {
 /// What came of listing the instances.
 #[derive(Clone, Default)]
 struct Latest {
-    /// They as they were last listed; absent where they never were.
+    /// The instances as last listed; absent before that.
     listing: Option<Listing>,
+    /// How many elements of the list were no instances.
+    malformed: u64,
     /// Whether the latest attempt failed.
     has_failed: bool,
 }
@@ -67,8 +62,7 @@ impl Discovery {
         }
     }
 
-    /// Begins to list the instances anew if that is due.
-    pub fn start_if_due(&self, client: &Client) {
+    fn start_if_due(&self, client: &Client) {
         let (partner, client) = (self.partner.clone(), client.clone());
         self.flight
             .start_if_due(move |previous, start| fetch(partner, client, previous, start));
@@ -84,38 +78,61 @@ impl Discovery {
         self.flight.latest().listing
     }
 
-    /// How the instances of `listing` are collected.
-    pub fn instances(&self, listing: &[Listed]) -> Vec<Arc<config::Instance>> {
-        let configured = |listed| match configured(&self.partner, listed) {
-            Ok(instance) => Some(Arc::new(instance)),
-            Err(error) => {
-                warn!(id = %listed.account.id, %error, "left out an instance of the partner account");
-                None
+    /// How the instances of `listing` are collected beside those that are configured. What is wrong with the others is logged without
+    /// what they hold.
+    pub fn instances(
+        &self,
+        listing: &[PartnerInstance],
+        configured: &[Arc<config::Instance>],
+    ) -> Vec<Arc<config::Instance>> {
+        let mut discovered = Vec::with_capacity(listing.len());
+        for instance in listing {
+            match self.collected(instance) {
+                Ok(instance) => discovered.push(Arc::new(instance)),
+                Err(error) => warn!(id = %instance.id_instance, %error, "left out an instance of the partner account"),
             }
-        };
-        listing.iter().filter_map(configured).collect()
+        }
+        with_names_apart(discovered, configured)
+    }
+
+    fn collected(&self, instance: &PartnerInstance) -> Result<config::Instance, AccountError> {
+        let id = instance.id_instance;
+        let name = instance.name.as_deref();
+        let name = name.filter(|name| config::fault_of_name(name).is_none());
+        Ok(config::Instance {
+            account: Account {
+                id,
+                name: name.map_or_else(|| id.to_string(), str::to_owned).into(),
+            },
+            credentials: Credentials {
+                api_url: self.partner.instance_api_url.of(id)?,
+                token: instance.token.clone()?,
+            },
+            token_source: TokenSource::Partner,
+            settings: self.partner.defaults.clone(),
+        })
     }
 }
 
 async fn fetch(partner: config::Partner, client: Client, previous: Latest, start: Instant) -> Landing<Latest> {
     let timeout = partner.defaults.timeout;
-    let answer = client.call_partner("getInstances", &partner.credentials);
-    let answer = tokio::time::timeout(timeout, answer).await;
-    let answer = answer.unwrap_or_else(|_| Err(Failure::timeout(timeout)));
+    let answer = client.call_partner("getInstances", &partner.credentials, timeout).await;
     let (value, due) = match answer.and_then(|body| answers::instances(&body)) {
         Ok((instances, malformed)) => {
-            if malformed > 0 {
+            if malformed != 0 && malformed != previous.malformed {
                 warn!(
                     malformed,
                     "left out elements of the partner account's list that are no instances"
                 );
             }
-            let listing = listing(instances);
-            if previous.has_failed || previous.listing.as_deref() != Some(&*listing) {
+            let listing = listing(instances, previous.listing.as_ref());
+            let is_known = previous.listing.is_some_and(|known| Arc::ptr_eq(&known, &listing));
+            if previous.has_failed || !is_known {
                 info!(instances = listing.len(), "listed the partner account's instances");
             }
             let latest = Latest {
                 listing: Some(listing),
+                malformed,
                 has_failed: false,
             };
             (latest, start + partner.refresh_interval)
@@ -124,16 +141,20 @@ async fn fetch(partner: config::Partner, client: Client, previous: Latest, start
             if previous.has_failed {
                 debug!(%failure, "still cannot list the partner account's instances");
             } else {
-                let hint = "check the `api_url` and the token of `partner`";
+                let is_misaddressed = matches!(
+                    failure.result,
+                    FetchResult::Unauthorized | FetchResult::Forbidden | FetchResult::NotFound | FetchResult::Connect
+                );
+                let hint = is_misaddressed.then_some("check the `api_url` and the token of `partner`");
                 warn!(%failure, hint, "cannot list the partner account's instances");
             }
-            // A partner account that has never been listed leaves scrapes empty: try again soon, but not at every scrape.
-            let wait = failure.result.wait(failure.retry_after, 1).max(FIRST_RETRY);
+            let wait = failure.result.wait(failure.retry_after, 1);
             let latest = Latest {
                 has_failed: true,
                 ..previous
             };
-            (latest, Instant::now() + wait.min(partner.refresh_interval))
+            // A partner account that has never been listed leaves scrapes empty: try again soon, but not at every scrape.
+            (latest, (start + FIRST_RETRY).max(Instant::now() + wait))
         }
     };
     Landing {
@@ -143,123 +164,118 @@ async fn fetch(partner: config::Partner, client: Client, previous: Latest, start
     }
 }
 
-/// The instances that can be collected. What is wrong with the others is logged without what they hold.
-fn listing(instances: Vec<PartnerInstance>) -> Listing {
-    let mut listing: Vec<Listed> = Vec::with_capacity(instances.len());
-    for instance in instances {
-        match listed(&instance) {
-            Ok(listed) => listing.push(listed),
-            Err(error) => warn!(id = %instance.id_instance, %error, "left out an instance of the partner account"),
-        }
+/// The listing of `instances`, which is the `previous` one unless something has changed: what is wrong with it has been told then.
+fn listing(mut instances: Vec<PartnerInstance>, previous: Option<&Listing>) -> Listing {
+    instances.sort_by_key(|instance| instance.id_instance);
+    instances.dedup_by_key(|instance| instance.id_instance);
+    match previous {
+        Some(previous) if **previous == *instances => previous.clone(),
+        _ => instances.into(),
     }
-    listing.sort_by_key(|listed| listed.account.id);
-    listing.dedup_by_key(|listed| listed.account.id);
-    listing.into()
-}
-
-fn listed(instance: &PartnerInstance) -> Result<Listed, AccountError> {
-    let id = instance.id_instance;
-    let name = instance
-        .name
-        .as_deref()
-        .filter(|name| config::fault_of_name(name).is_none());
-    Ok(Listed {
-        account: Account {
-            id,
-            name: name.map_or_else(|| id.to_string(), str::to_owned).into(),
-        },
-        token: instance.token.clone()?,
-    })
-}
-
-fn configured(partner: &config::Partner, listed: &Listed) -> Result<config::Instance, AccountError> {
-    Ok(config::Instance {
-        account: listed.account.clone(),
-        credentials: Credentials {
-            api_url: partner.instance_api_url.of(listed.account.id)?,
-            token: listed.token.clone(),
-        },
-        token_source: TokenSource::Partner,
-        settings: partner.defaults.clone(),
-    })
 }
 
 /// The discovered instances, renamed so that `/probe` never means two: one whose name is also another's name, or another's id, is called
 /// by its own id. A partner account's names need not be unique.
-pub fn beside(listed: &[Arc<config::Instance>], discovered: &[Arc<config::Instance>]) -> Vec<Arc<config::Instance>> {
+fn with_names_apart(
+    mut discovered: Vec<Arc<config::Instance>>,
+    configured: &[Arc<config::Instance>],
+) -> Vec<Arc<config::Instance>> {
     let mut ids = BTreeSet::new();
-    let mut names = BTreeMap::<&str, usize>::new();
-    for Account { id, name } in listed.iter().chain(discovered).map(|instance| &instance.account) {
+    let mut names = BTreeMap::<Arc<str>, usize>::new();
+    for Account { id, name } in configured.iter().chain(&discovered).map(|instance| &instance.account) {
         ids.insert(*id);
-        *names.entry(name).or_default() += 1;
+        *names.entry(name.clone()).or_default() += 1;
     }
     let is_taken = |Account { id, name }: &Account| {
         let is_of_another = |other: InstanceId| other != *id && ids.contains(&other);
-        names.get(&**name) > Some(&1) || name.parse().is_ok_and(is_of_another)
+        names.get(name) > Some(&1) || name.parse().is_ok_and(is_of_another)
     };
-    let apart = |instance: &Arc<config::Instance>| {
-        let mut instance = instance.clone();
+    for instance in &mut discovered {
         if is_taken(&instance.account) {
-            let account = &mut Arc::make_mut(&mut instance).account;
+            let account = &mut Arc::make_mut(instance).account;
             account.name = account.id.to_string().into();
         }
-        instance
-    };
-    discovered.iter().map(apart).collect()
+    }
+    discovered
 }
 
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+    use crate::clock::Clock;
     use crate::config::Settings;
 
-    fn instance(id: u64, name: &str) -> Arc<config::Instance> {
-        Arc::new(config::Instance {
-            account: Account {
-                id: id.into(),
-                name: name.into(),
-            },
-            credentials: Credentials {
-                api_url: "https://api.example".parse().unwrap(),
-                token: "d75b3a66".parse().unwrap(),
-            },
-            token_source: TokenSource::Partner,
-            settings: Settings::default().into(),
-        })
+    /// The ids and names under which the instances of `list` are collected beside those configured.
+    fn collected(list: &Value, configured: &[Arc<config::Instance>]) -> Vec<(u64, String)> {
+        let (instances, _) = answers::instances(list.to_string().as_bytes()).unwrap();
+        let discovery = Discovery::new(partner());
+        let instances = discovery.instances(&listing(instances, None), configured);
+        let accounts = instances.iter().map(|instance| &instance.account);
+        accounts
+            .map(|account| (account.id.into(), account.name.to_string()))
+            .collect()
+    }
+
+    fn partner() -> config::Partner {
+        config::Partner {
+            credentials: credentials(),
+            token_source: TokenSource::Inline,
+            refresh_interval: Duration::from_mins(5),
+            instance_api_url: config::InstanceApiUrl::default(),
+            defaults: Settings::default().into(),
+        }
+    }
+
+    fn credentials() -> Credentials {
+        Credentials {
+            api_url: "https://api.example".parse().unwrap(),
+            token: "d75b3a66".parse().unwrap(),
+        }
+    }
+
+    fn element(id: u64, name: &str) -> Value {
+        json!({"idInstance": id, "name": name, "apiTokenInstance": "a"})
     }
 
     #[test]
     fn a_discovered_instance_takes_no_name_that_another_has_nor_the_id_of_another() {
-        let listed = [instance(1, "berlin"), instance(2, "2")];
-        let names = |id, name: &str| {
-            let discovered = [instance(id, name), instance(9, "paris")];
-            let names = beside(&listed, &discovered)
-                .into_iter()
-                .map(|instance| instance.account.name.to_string());
-            names.collect::<Vec<_>>()
+        let configured = |id: u64, name: &str| {
+            Arc::new(config::Instance {
+                account: Account {
+                    id: id.into(),
+                    name: name.into(),
+                },
+                credentials: credentials(),
+                token_source: TokenSource::Inline,
+                settings: Settings::default().into(),
+            })
         };
-        let check = |id, name: &str, expected: &str| assert_eq!(names(id, name), [expected, "paris"]);
-        check(8, "london", "london");
-        check(8, "berlin", "8");
-        check(8, "2", "8");
-        check(8, "9", "8");
-        check(8, "8", "8");
-        check(8, "10", "10");
-        assert_eq!(names(8, "paris"), ["8", "9"]);
+        let configured = [configured(1, "berlin"), configured(2, "2")];
+        let check = |name: &str, expected: [&str; 2]| {
+            let list = json!([element(8, name), element(9, "paris")]);
+            let names = collected(&list, &configured).into_iter().map(|(_, name)| name);
+            assert_eq!(names.collect::<Vec<_>>(), expected);
+        };
+        check("london", ["london", "paris"]);
+        check("berlin", ["8", "paris"]);
+        check("2", ["8", "paris"]);
+        check("9", ["8", "paris"]);
+        check("8", ["8", "paris"]);
+        check("10", ["10", "paris"]);
+        check("paris", ["8", "9"]);
     }
 
     #[test]
     fn an_instance_is_listed_once_in_order_of_ids_by_its_id_where_its_name_cannot_be_shown() {
         let check = |name: &str, expected: &str| {
-            let instance =
-                |id, name: &str| serde_json::json!({"idInstance": id, "name": name, "apiTokenInstance": "a"});
-            let body = serde_json::json!([instance(8, "last"), instance(7, name), instance(7, "again")]);
-            let (instances, _) = answers::instances(body.to_string().as_bytes()).unwrap();
-            let listing = listing(instances);
-            let names: Vec<_> = listing.iter().map(|listed| &*listed.account.name).collect();
-            assert_eq!(names, [expected, "last"]);
+            let list = json!([element(8, "last"), element(7, name), element(7, "again")]);
+            let expected = [(7, expected.to_owned()), (8, "last".to_owned())];
+            assert_eq!(collected(&list, &[]), expected);
         };
         let (longest, too_long) = ("é".repeat(128), "é".repeat(129));
         let (longest_word, secret) = ("a".repeat(32), "a".repeat(33));
@@ -272,11 +288,51 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_whose_token_fits_no_url_is_left_out_of_the_list() {
-        let body = br#"[{"idInstance":7,"apiTokenInstance":".."},{"idInstance":8,"apiTokenInstance":"a"}]"#;
-        let (instances, _) = answers::instances(body).unwrap();
-        let listing = listing(instances);
-        let ids: Vec<u64> = listing.iter().map(|listed| listed.account.id.into()).collect();
-        assert_eq!(ids, [8]);
+    fn an_instance_whose_token_fits_no_url_is_not_collected() {
+        let list = json!([{"idInstance": 7, "apiTokenInstance": ".."}, element(8, "berlin")]);
+        assert_eq!(collected(&list, &[]), [(8, "berlin".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn a_partner_account_is_asked_again_after_as_long_as_its_answer_says_even_if_it_is_listed_more_often() {
+        let check = async |head: &'static [u8], seconds: u64| {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let answer = async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                _ = stream.read(&mut [0; 4096]).await.unwrap();
+                stream.write_all(head).await.unwrap();
+            };
+            let mut partner = partner();
+            partner.credentials.api_url = url.parse().unwrap();
+            partner.refresh_interval = Duration::from_secs(10);
+            let client = Client::new(1, 1, Clock::system()).unwrap();
+            let start = Instant::now();
+            let (landing, ()) = tokio::join!(fetch(partner, client, Latest::default(), start), answer);
+            assert!(landing.value.has_failed);
+            // The wait begins with the answer, which takes a moment.
+            let wait = (landing.due - start).as_secs();
+            assert!((seconds..seconds + 10).contains(&wait), "{wait} and not {seconds}");
+        };
+        check(
+            b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 90\r\nContent-Length: 0\r\n\r\n",
+            90,
+        )
+        .await;
+        check(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 60).await;
+        check(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", 10).await;
+    }
+
+    #[test]
+    fn a_list_that_says_the_same_is_the_same_listing_and_one_that_does_not_is_another() {
+        let listed = |list: Value, previous| {
+            let (instances, _) = answers::instances(list.to_string().as_bytes()).unwrap();
+            listing(instances, previous)
+        };
+        let first = listed(json!([element(7, "berlin"), element(8, "paris")]), None);
+        let check = |list, is_same: bool| assert_eq!(Arc::ptr_eq(&first, &listed(list, Some(&first))), is_same);
+        check(json!([element(8, "paris"), element(7, "berlin")]), true);
+        check(json!([element(7, "berlin"), element(8, "london")]), false);
+        check(json!([element(7, "berlin")]), false);
     }
 }

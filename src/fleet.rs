@@ -12,7 +12,7 @@ use crate::books::AllBooks;
 use crate::clock::Clock;
 use crate::collect::{self, Api, Target};
 use crate::config::{self, Config};
-use crate::discovery::{self, Discovery, Listing};
+use crate::discovery::{Discovery, Listing};
 use crate::green_api::{Client, TlsError};
 use crate::shard::Shard;
 use crate::snapshot;
@@ -214,23 +214,10 @@ impl Fleet {
         self.discovered(deadline).await;
     }
 
-    /// Has the partner account's instances listed anew if that is due, without waiting.
-    pub fn start_listing(&self) {
-        let present = self.present();
-        if let Some(discovery) = &present.plan.discovery {
-            discovery.start_if_due(&present.plan.api.client);
-        }
-    }
-
     /// Why scrapes would show less than what is configured, if they would.
     pub fn unready(&self) -> Option<&'static str> {
-        let present = self.present();
-        let unlisted = present
-            .plan
-            .discovery
-            .as_ref()
-            .is_some_and(|discovery| discovery.known().is_none());
-        unlisted.then_some("the partner account's instances have not been listed yet")
+        let is_unlisted = self.present().plan.is_unlisted();
+        is_unlisted.then_some("the partner account's instances have not been listed yet")
     }
 
     /// What is configured, with the partner account's instances. Only the first requests wait for these: they'd show nothing else.
@@ -265,10 +252,9 @@ impl Plan {
     fn collecting(self, shard: Shard, before: &Targets) -> Present {
         // An instance that is listed and discovered is collected as it is listed.
         let discovered = match (&self.discovery, &self.listing) {
-            (Some(discovery), Some(listing)) => discovery.instances(listing),
+            (Some(discovery), Some(listing)) => discovery.instances(listing, &self.config.instances),
             _ => Vec::new(),
         };
-        let discovered = discovery::beside(&self.config.instances, &discovered);
         let wanted = discovered.iter().chain(&self.config.instances);
         let wanted = wanted.filter(|instance| shard.serves(instance.account.id));
         let wanted: BTreeMap<InstanceId, &Arc<config::Instance>> =

@@ -141,7 +141,7 @@ impl Pages {
             PageName::ServiceDiscovery => self.service_discovery(request.headers()).await?,
             PageName::Config => text(StatusCode::OK, self.fleet.effective_config()),
             PageName::Healthy => text(StatusCode::OK, "healthy\n"),
-            PageName::Ready => self.ready(),
+            PageName::Ready => self.ready().await,
             PageName::Reload => self.reload().await,
             PageName::Landing => self.landing(),
             PageName::Other => text(StatusCode::NOT_FOUND, "no such page\n"),
@@ -246,8 +246,8 @@ impl Pages {
     }
 
     /// Asking starts the listing that readiness waits for: nobody else may be sending requests yet.
-    fn ready(&self) -> Response<Body> {
-        self.fleet.start_listing();
+    async fn ready(&self) -> Response<Body> {
+        self.fleet.list(Instant::now()).await;
         match self.fleet.unready() {
             None => text(StatusCode::OK, "ready\n"),
             Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),

@@ -156,7 +156,7 @@ pub fn instances(body: &[u8]) -> Result<(Vec<PartnerInstance>, u64), Failure> {
 }
 
 /// An instance of a partner account. It holds the token and can't be printed.
-#[derive(Deserialize)]
+#[derive(PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PartnerInstance {
     /// Its number, which other answers of the API write as a string.
