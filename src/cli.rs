@@ -29,6 +29,9 @@ pub struct Cli {
     /// The flags of the default command.
     #[command(flatten)]
     pub serve: Serve,
+    /// What to log, whatever the command.
+    #[command(flatten)]
+    pub log: Log,
 }
 
 /// What the program can do.
@@ -66,9 +69,6 @@ pub struct Serve {
     /// Where and how to serve.
     #[command(flatten)]
     pub web: Web,
-    /// What to log.
-    #[command(flatten)]
-    pub log: Log,
 }
 
 /// Flags of `check-config`.
@@ -80,9 +80,6 @@ pub struct CheckConfig {
     /// Where the ledger is kept.
     #[command(flatten)]
     pub storage: Storage,
-    /// What to log.
-    #[command(flatten)]
-    pub log: Log,
 }
 
 /// Flags of `once`.
@@ -94,9 +91,6 @@ pub struct Once {
     /// Only the instance with this id or name
     #[arg(long, value_name = "ID_OR_NAME", env = "GREENAPI_EXPORTER_TARGET")]
     pub target: Option<String>,
-    /// What to log.
-    #[command(flatten)]
-    pub log: Log,
 }
 
 /// Flags of `backfill`.
@@ -118,9 +112,6 @@ pub struct Backfill {
         value_parser = parse_since
     )]
     pub since: Duration,
-    /// What to log.
-    #[command(flatten)]
-    pub log: Log,
 }
 
 /// Flags of `simulate`.
@@ -141,9 +132,6 @@ pub struct Simulate {
     /// How the simulation goes.
     #[command(flatten)]
     pub world: World,
-    /// What to log.
-    #[command(flatten)]
-    pub log: Log,
 }
 
 /// Flags of `demo`.
@@ -155,9 +143,6 @@ pub struct Demo {
     /// How the simulation goes.
     #[command(flatten)]
     pub world: World,
-    /// What to log.
-    #[command(flatten)]
-    pub log: Log,
 }
 
 /// Flags of `healthcheck`.
@@ -173,9 +158,6 @@ pub struct Healthcheck {
         value_parser = parse_listen_address
     )]
     pub listen_addresses: Vec<SocketAddr>,
-    /// What to log.
-    #[command(flatten)]
-    pub log: Log,
 }
 
 /// Which configuration to load.
@@ -289,6 +271,7 @@ pub struct Log {
     /// Least severe level to log
     #[arg(
         long = "log.level",
+        global = true,
         value_name = "LEVEL",
         env = "GREENAPI_EXPORTER_LOG_LEVEL",
         value_enum,
@@ -299,6 +282,7 @@ pub struct Log {
     /// Format of log lines
     #[arg(
         long = "log.format",
+        global = true,
         value_name = "FORMAT",
         env = "GREENAPI_EXPORTER_LOG_FORMAT",
         value_enum,
@@ -330,20 +314,6 @@ impl Cli {
         let command = Self::command().mut_args(without_empty);
         let command = command.mut_subcommands(|command| command.mut_args(without_empty));
         Self::from_arg_matches(&command.try_get_matches()?)
-    }
-
-    /// What is logged, whatever the command.
-    pub fn log(&self) -> &Log {
-        match &self.command {
-            None => &self.serve.log,
-            Some(Command::Serve(serve)) => &serve.log,
-            Some(Command::CheckConfig(check_config)) => &check_config.log,
-            Some(Command::Once(once)) => &once.log,
-            Some(Command::Backfill(backfill)) => &backfill.log,
-            Some(Command::Simulate(simulate)) => &simulate.log,
-            Some(Command::Demo(demo)) => &demo.log,
-            Some(Command::Healthcheck(healthcheck)) => &healthcheck.log,
-        }
     }
 }
 

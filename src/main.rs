@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     keep_freed_memory();
-    let captures = telemetry::start(cli.log().level, cli.log().format)?;
+    let captures = telemetry::start(cli.log.level, cli.log.format)?;
     let clock = Clock::system();
     // One thread: a second one costs more than it gains, since almost all of the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

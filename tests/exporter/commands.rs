@@ -41,8 +41,10 @@ async fn an_empty_environment_variable_sets_nothing() {
     let file = TempFile::new("exporter.yml", &config(&simulator, &url, ""));
     for command in ["once", "check-config"] {
         let mut program = binary(&[command, "--config.file", file.path()]);
-        let flags = Cli::command();
-        for flag in flags.find_subcommand(command).unwrap().get_arguments() {
+        let cli = Cli::command();
+        let flags = cli.find_subcommand(command).unwrap().get_arguments();
+        let of_all = cli.get_arguments().filter(|flag| flag.is_global_set());
+        for flag in flags.chain(of_all) {
             program.envs(flag.get_env().map(|variable| (variable, "")));
         }
         let finished = run(&mut program).await;
