@@ -73,11 +73,7 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         }
         state.due = None;
         state.departed = start;
-        Some(Departure {
-            under_way: UnderWay { flight: self.clone() },
-            start,
-            latest: state.latest.clone(),
-        })
+        Some(Departure { flight: self.clone() })
     }
 
     /// The latest value, once no fetch is under way that one who asked at `asked` has to wait for; `None` if one still is at `deadline`.
@@ -136,29 +132,25 @@ impl<T> Flight<T> {
     }
 }
 
-/// A fetch that is under way, also while it waits for its turn. Dropped, it has ended without landing.
+/// A fetch that is under way, also while it waits for its turn.
 #[derive(Debug)]
 pub struct Departure<T> {
-    under_way: UnderWay<T>,
-    start: Instant,
-    latest: T,
-}
-
-impl<T> Departure<T> {
-    /// Fetches, given the latest value and when the fetch started; then lands.
-    pub async fn fly<F: Future<Output = Landing<T>>>(self, fetch: impl FnOnce(T, Instant) -> F) {
-        let landing = fetch(self.latest, self.start).await;
-        self.under_way.flight.land(landing);
-    }
-}
-
-/// Sees to it that a fetch that ends without landing, as by the end of the runtime, doesn't block the next.
-#[derive(Debug)]
-struct UnderWay<T> {
     flight: Arc<Flight<T>>,
 }
 
-impl<T> Drop for UnderWay<T> {
+impl<T: Clone> Departure<T> {
+    /// Fetches, given the latest value and when the fetch started; then lands.
+    pub async fn fly<F: Future<Output = Landing<T>>>(self, fetch: impl FnOnce(T, Instant) -> F) {
+        let (latest, start) = {
+            let state = self.flight.state();
+            (state.latest.clone(), state.departed)
+        };
+        self.flight.land(fetch(latest, start).await);
+    }
+}
+
+impl<T> Drop for Departure<T> {
+    /// A fetch that ends without landing, as by the end of the runtime, doesn't block the next.
     fn drop(&mut self) {
         self.flight.state().due.get_or_insert_with(Instant::now);
         self.flight.ended.notify_waiters();
