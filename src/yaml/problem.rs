@@ -129,31 +129,16 @@ pub(crate) fn may_hold_secret(text: &str) -> bool {
 
 /// The one of `known` that was probably meant by `word`.
 pub(crate) fn closest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    // A word this long is no slip of the pen, and the work grows with the product of the lengths.
+    let distance = |known: &str| match word.len() {
+        ..=40 => strsim::levenshtein(word, known),
+        _ => usize::MAX,
+    };
     let part = |known: &str| word.len() > 2 && (known.contains(word) || word.contains(known));
     known
         .iter()
-        .map(|known| (distance(word, known), *known))
+        .map(|known| (distance(known), *known))
         .filter(|(distance, known)| *distance <= 2 && *distance < word.len() || part(known))
         .min()
         .map(|(_, known)| known)
-}
-
-/// How many letters must be put in, left out or replaced to turn `from` into `to`.
-fn distance(from: &str, to: &str) -> usize {
-    // A word this long is no slip of the pen; the work grows with the product of the lengths.
-    if from.len() > 40 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (index, letter) in from.chars().enumerate() {
-        let (mut diagonal, mut left) = (index, index + 1);
-        for (above, wanted) in row[1..].iter_mut().zip(to.chars()) {
-            let replaced = diagonal + usize::from(letter != wanted);
-            diagonal = *above;
-            left = replaced.min(diagonal + 1).min(left + 1);
-            *above = left;
-        }
-        row[0] = index + 1;
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }
