@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::journal::{StatusMessage, TypeMessage};
-use crate::label::{LabelValue, label_values};
+use crate::label::label_values;
 
 label_values! {
     /// What an exporter can be told to fetch of an instance (spec section 3, `collectors`).
@@ -49,14 +49,6 @@ label_values! {
         PendingPassword => "pendingPassword",
         /// A state not on record.
         Other => "other",
-    }
-}
-
-impl StateInstance {
-    /// Reads the API's word.
-    pub fn parse(text: &str) -> Self {
-        let known = |state: &Self| *state != Self::Other && state.as_str() == text;
-        Self::ALL.iter().copied().find(known).unwrap_or(Self::Other)
     }
 }
 
