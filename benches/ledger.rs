@@ -104,16 +104,15 @@ fn scrape(
     state: impl Fn(u64) -> StatusMessage,
 ) -> Result<(), greenapi_exporter::store::StoreError> {
     let changes = ledgers.iter().map(|(id, ledger)| {
-        let id = u64::from(*id);
-        ledger.changes(&journal(id, state(id)), now)
+        let number = u64::from(*id);
+        (*id, ledger.changes(&journal(number, state(number)), now))
     });
-    let changes: Vec<Changes> = changes.collect();
-    let rows: usize = changes.iter().map(|changes| changes.entries().len()).sum();
-    let named: Vec<(InstanceId, &Changes)> = ledgers.iter().map(|(id, _)| *id).zip(&changes).collect();
+    let changes: Vec<(InstanceId, Changes)> = changes.collect();
+    let rows: usize = changes.iter().map(|(_, changes)| changes.entries().len()).sum();
     let start = Instant::now();
-    store.write(&named)?;
+    store.write(&changes)?;
     let written = start.elapsed();
-    for ((_, ledger), changes) in ledgers.iter_mut().zip(changes) {
+    for ((_, ledger), (_, changes)) in ledgers.iter_mut().zip(changes) {
         ledger.commit(changes);
     }
     println!(

@@ -87,12 +87,12 @@ impl Store {
 
     /// Writes the changes of one scrape, all or none of them. They are on disk when this returns; it blocks until then.
     ///
-    /// Where there are none it does nothing. After an error nothing is known to be written, and the same or later changes can be
+    /// Where nothing changes it does nothing. After an error nothing is known to be written, and the same or later changes can be
     /// tried again: they are values, not differences.
     ///
     /// # Errors
     /// Where the system refuses, such as on a full disk.
-    pub fn write(&mut self, changes: &[(InstanceId, &Changes)]) -> Result<(), StoreError> {
+    pub fn write(&mut self, changes: &[(InstanceId, Changes)]) -> Result<(), StoreError> {
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
             return Ok(());
         }
@@ -236,7 +236,7 @@ mod tests {
         store.database = None;
         meanwhile(&directory);
         let changes = Ledger::new(7).changes(&Journal::default(), 8);
-        let written = store.write(&[(InstanceId::from(1101), &changes)]);
+        let written = store.write(&[(InstanceId::from(1101), changes)]);
         drop(store);
         let written = written.map_err(|error| error.to_string());
         let held = Store::open(&directory)

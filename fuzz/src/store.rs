@@ -59,7 +59,7 @@ impl Written {
                 send_by_api: SendByApi::True,
             };
             let changes = ledger.changes(&Journal::new((0..number * 2).map(record).collect(), 0), now);
-            store.write(&[(id, &changes)]).unwrap();
+            store.write(&[(id, changes.clone())]).unwrap();
             ledger.commit(changes);
         }
         let read = |path: &Path| fs::read(path.join(FILE)).unwrap();

@@ -83,7 +83,8 @@ pub(super) async fn fetch(
     let mut failed = None;
     match outcome {
         Ok((reading, new_ids)) => {
-            fetched.last_success = Some(target.api.clock.now());
+            // As in the ledger, so that a restart doesn't change it.
+            fetched.last_success = Some(reading.asked_at);
             fetched.counters.count_defects(&reading.journal);
             fetched.tally = Tally::new(reading.in_window(), &fetched.tally);
             ids = new_ids;

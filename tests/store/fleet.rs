@@ -38,8 +38,7 @@ impl Fleet {
     pub(super) fn scrape(&mut self, number: u64) {
         let now = CREATED + number * 60;
         let changes = self.changes(&journal(number), now);
-        let refs: Vec<(InstanceId, &Changes)> = changes.iter().map(|(id, changes)| (*id, changes)).collect();
-        self.store.write(&refs).unwrap();
+        self.store.write(&changes).unwrap();
         for (id, changes) in changes {
             self.ledgers.get_mut(&id).unwrap().commit(changes);
         }

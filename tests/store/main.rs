@@ -4,7 +4,6 @@ use std::fs;
 
 use greenapi_exporter::account::InstanceId;
 use greenapi_exporter::journal::Journal;
-use greenapi_exporter::ledger::Changes;
 use greenapi_exporter::store::{FILE, Store};
 
 use crate::fleet::{CREATED, Fleet, directory, journal, shown};
@@ -46,7 +45,6 @@ fn what_was_forgotten_is_gone_and_the_totals_stay() {
     fleet.store.forget(&[7103, 9].map(InstanceId::from)).unwrap();
     fleet.ledgers.remove(&InstanceId::from(7103));
     let changes = fleet.changes(&Journal::default(), CREATED + 40 * DAY);
-    let changes: Vec<(InstanceId, &Changes)> = changes.iter().map(|(id, changes)| (*id, changes)).collect();
     fleet.store.write(&changes).unwrap();
     drop(fleet.store);
     let (_, ledgers) = Store::open(&directory).unwrap();
@@ -66,7 +64,6 @@ fn a_scrape_that_changes_nothing_writes_nothing() {
     fleet.scrape(0);
     let before = fs::read(directory.join(FILE)).unwrap();
     let changes = fleet.changes(&journal(0), CREATED + 60);
-    let changes: Vec<(InstanceId, &Changes)> = changes.iter().map(|(id, changes)| (*id, changes)).collect();
     fleet.store.write(&changes).unwrap();
     assert_eq!(fs::read(directory.join(FILE)).unwrap(), before);
 }

@@ -4,8 +4,6 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use greenapi_exporter::account::InstanceId;
-use greenapi_exporter::ledger::Changes;
 use greenapi_exporter::store::{FILE, Store};
 
 use crate::fleet::{CREATED, Fleet, directory, journal, shown};
@@ -86,9 +84,8 @@ fn on_a_full_disk() {
         number += 30;
         let now = CREATED + number * 60;
         let changes = fleet.changes(&journal(number), now);
-        let refs: Vec<(InstanceId, &Changes)> = changes.iter().map(|(id, changes)| (*id, changes)).collect();
-        if let Err(error) = fleet.store.write(&refs) {
-            fleet.store.write(&refs).expect_err("still full");
+        if let Err(error) = fleet.store.write(&changes) {
+            fleet.store.write(&changes).expect_err("still full");
             break error;
         }
         for (id, changes) in changes {
