@@ -5,10 +5,9 @@ mod healthcheck;
 
 use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use greenapi_exporter::account::{Account, AccountError, Credentials};
@@ -21,11 +20,13 @@ use greenapi_exporter::fleet::Fleet;
 use greenapi_exporter::green_api::{Client, JournalMethod};
 use greenapi_exporter::journal::{Journal, minutes};
 use greenapi_exporter::label::LabelValue;
+use greenapi_exporter::pages::LONGEST_SCRAPE;
 use greenapi_exporter::shard::Shard;
 use greenapi_exporter::simulator::{Login, Simulator, World};
 use greenapi_exporter::snapshot::Snapshot;
 use greenapi_exporter::store::StoreError;
 use greenapi_exporter::telemetry::capture::Captures;
+use greenapi_exporter::yaml::Refusal;
 use greenapi_exporter::{backfill, exposition};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -50,10 +51,8 @@ pub(crate) async fn serve(
     let shard = Shard::new(ordinal, total);
     let shard =
         shard.with_context(|| format!("there is no replica `{ordinal}` of {total}: they are counted from 0"))?;
-    let file = flags.config.config_file;
-    let config = load(file.clone(), environment)?;
-    let source = source(file);
-    let load = Arc::new(move || Config::load(&source, &environment));
+    let load = Arc::new(move || load(flags.config.config_file.as_deref(), environment));
+    let config = load()?;
     let books = open_books(flags.storage.path.as_deref())?;
     let fleet = Fleet::new(config, shard, books, clock.clone())?;
     fleet.forget_abandoned().await;
@@ -63,7 +62,7 @@ pub(crate) async fn serve(
 
 /// Says whether the configuration can be used, and what it amounts to.
 pub(crate) fn check_config(flags: &CheckConfig, environment: Environment) -> anyhow::Result<ExitCode> {
-    let config = load(flags.config.config_file.clone(), environment)?;
+    let config = load(flags.config.config_file.as_deref(), environment)?;
     print(config.effective().as_bytes())?;
     if let Some(directory) = &flags.storage.path {
         check_ledgers(directory)?;
@@ -85,9 +84,9 @@ fn check_ledgers(directory: &Path) -> Result<(), StoreError> {
 
 /// Collects once.
 pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
-    let config = load(flags.config.config_file.clone(), environment)?;
+    let config = load(flags.config.config_file.as_deref(), environment)?;
     let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock)?;
-    let deadline = Instant::now() + ONCE_TIMEOUT;
+    let deadline = Instant::now() + LONGEST_SCRAPE;
     let instances = match &flags.target {
         None => fleet.collect(deadline).await,
         Some(target) => {
@@ -109,19 +108,19 @@ pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -
 
 /// Prints the history of an instance's journal.
 pub(crate) async fn backfill(flags: &Backfill, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
-    let config = load(flags.config.config_file.clone(), environment)?;
+    let config = load(flags.config.config_file.as_deref(), environment)?;
     let client = Client::new(config.max_response_bytes, 1, clock.clone())?;
     let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock.clone())?;
     if fleet.find(&flags.target).is_none() {
         // It may be one of a partner account. If that can't be listed, the log says why.
-        fleet.list(Instant::now() + ONCE_TIMEOUT).await;
+        fleet.list(Instant::now() + LONGEST_SCRAPE).await;
     }
     let instance = fleet.find(&flags.target).with_context(|| no_instance(&flags.target))?;
     let end = unix_seconds(clock.now());
     let mut records = Vec::new();
     let (id, credentials) = (instance.account.id, &instance.credentials);
     let (method, minutes) = (JournalMethod::Outgoing, minutes(flags.since));
-    let journal = client.journal(method, id, credentials, minutes, ONCE_TIMEOUT, |_, record| {
+    let journal = client.journal(method, id, credentials, minutes, LONGEST_SCRAPE, |_, record| {
         records.push(record);
     });
     let malformed = journal.await.map_err(|failure| {
@@ -222,12 +221,9 @@ fn open_books(directory: Option<&Path>) -> Result<AllBooks, StoreError> {
     Ok(books)
 }
 
-fn source(file: Option<PathBuf>) -> Source {
-    file.map_or(Source::Environment, Source::File)
-}
-
-fn load(file: Option<PathBuf>, environment: Environment) -> anyhow::Result<Config> {
-    let config = Config::load(&source(file), &environment)?;
+fn load(file: Option<&Path>, environment: Environment) -> Result<Config, Refusal> {
+    let source = file.map_or(Source::Environment, |file| Source::File(file.to_owned()));
+    let config = Config::load(&source, &environment)?;
     for warning in config.warnings() {
         warn!(warning, "the configuration can be improved");
     }
@@ -265,6 +261,3 @@ fn unless_hung_up(written: io::Result<()>) -> io::Result<()> {
         outcome => outcome,
     }
 }
-
-/// How long one collection may take: the longest of a scrape.
-const ONCE_TIMEOUT: Duration = Duration::from_mins(2);

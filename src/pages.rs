@@ -271,7 +271,7 @@ impl Pages {
     /// When the scrape must be answered: the offset before the scraper's time-out, or at the time-out itself if the offset leaves no time.
     fn deadline(&self, headers: &HeaderMap) -> Result<Instant, Complaint> {
         let Some(timeout) = headers.get("x-prometheus-scrape-timeout-seconds") else {
-            return Ok(Instant::now() + DEFAULT_SCRAPE_TIMEOUT);
+            return Ok(Instant::now() + LONGEST_SCRAPE);
         };
         let seconds = timeout.to_str().ok().and_then(|text| text.trim().parse().ok());
         let timeout = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -281,7 +281,7 @@ impl Pages {
         let patience = timeout
             .checked_sub(self.options.timeout_offset)
             .filter(|rest| !rest.is_zero());
-        Ok(Instant::now() + patience.unwrap_or(timeout).min(DEFAULT_SCRAPE_TIMEOUT))
+        Ok(Instant::now() + patience.unwrap_or(timeout).min(LONGEST_SCRAPE))
     }
 
     fn render(
@@ -381,4 +381,4 @@ pub const BUILD: Build = Build {
 };
 
 /// The time-out of a scraper that doesn't name one, and the longest that is granted.
-const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_mins(2);
+pub const LONGEST_SCRAPE: Duration = Duration::from_mins(2);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -11,7 +11,7 @@ use crate::fleet::Fleet;
 use crate::systemd::Notifier;
 use crate::yaml::Refusal;
 
-/// Loads a configuration. It may block.
+/// Loads a configuration, and logs what could be better about it. It may block.
 pub type Load = Arc<dyn Fn() -> Result<Config, Refusal> + Send + Sync>;
 
 /// Reloads the configuration of a fleet.
@@ -86,9 +86,6 @@ impl Reloader {
         let loaded = tokio::task::spawn_blocking(move || load()).await;
         let config = loaded.map_err(|error| error.to_string())?;
         let config = config.map_err(|error| error.to_string())?;
-        for warning in config.warnings() {
-            warn!(warning, "the configuration can be improved");
-        }
         self.fleet.reload(config).await.map_err(|error| error.to_string())
     }
 
