@@ -146,7 +146,14 @@ fn is_broken_connection(cause: &(dyn Error + 'static)) -> bool {
 pub(super) fn root_cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     let root: &dyn Error = causes(&error).last().unwrap_or(&error);
-    root.to_string()
+    match root.downcast_ref::<h2::Error>() {
+        // It would repeat what the server says on closing the connection, which may be the URL.
+        Some(error) => format!(
+            "HTTP/2: {}",
+            error.reason().unwrap_or(h2::Reason::NO_ERROR).description()
+        ),
+        None => root.to_string(),
+    }
 }
 
 /// The causes of `error`, from the outermost on, without `error` itself.

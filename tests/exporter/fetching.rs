@@ -10,10 +10,14 @@ use greenapi_exporter::simulator::{Behaviour, Method};
 use greenapi_exporter::web::{self, WebConfig};
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
+use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::{Authority, this_machine};
 use crate::harness::{
@@ -432,6 +436,58 @@ async fn over_http2_more_requests_are_made_at_once_than_a_connection_carries() {
     let mut once = binary(&["once", "--config.file", config.path.to_str().unwrap()]);
     let finished = run(once.env("SSL_CERT_FILE", path("ca.pem"))).await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn what_a_server_says_on_closing_an_http2_connection_is_not_repeated() {
+    const TOKEN: &str = "d75b3a66374942c5b3c019c698abc2067e151558acbd412345";
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let authority = Authority::new("authority");
+    fs::write(path("ca.pem"), authority.pem()).unwrap();
+    authority.issue(folder.path(), "server", &this_machine());
+    let certificates = CertificateDer::pem_file_iter(path("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(path("server.key")).unwrap();
+    let mut tls = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(certificates.map(Result::unwrap).collect(), key)
+        .unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+
+    let said = format!("refused GET /waInstance{}/getOutgoingStatuses/{TOKEN}", id(0));
+    let length = u8::try_from(8 + said.len()).unwrap();
+    // Frames of RFC 9113: no settings, then GOAWAY with no stream served and ENHANCE_YOUR_CALM.
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let mut goaway = vec![0, 0, length, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
+    goaway.extend(said.as_bytes());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api_url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            let mut connection = acceptor.accept(connection).await.unwrap();
+            connection.write_all(&settings).await.unwrap();
+            _ = connection.read(&mut [0; 4096]).await;
+            _ = connection.write_all(&goaway).await;
+            // It is the client who closes then.
+            while connection.read(&mut [0; 4096]).await.is_ok_and(|length| length > 0) {}
+        }
+    });
+
+    let yaml = format!(
+        "instances: [{{id_instance: {}, api_url: '{api_url}', api_token: {TOKEN}}}]",
+        id(0)
+    );
+    let config = TempFile::new("exporter.yml", &yaml);
+    let mut once = binary(&["once", "--config.file", config.path(), "--log.level", "trace"]);
+    let finished = run(once.env("SSL_CERT_FILE", path("ca.pem"))).await;
+    assert!(
+        finished.stdout.contains("result=\"interrupted\""),
+        "{}",
+        finished.stdout
+    );
+    assert!(finished.stderr.contains("HTTP/2: "), "{}", finished.stderr);
+    assert!(!finished.stderr.contains(TOKEN), "{}", finished.stderr);
 }
 
 #[tokio::test]
