@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_LENGTH;
 use hyper::server::conn::{http1, http2};
@@ -146,8 +147,13 @@ where
         let answer = handler(request);
         async move {
             let answer = answer.await;
-            drop(under_way);
-            Ok(answer)
+            under_way.answered();
+            // What is under way is dropped with the body.
+            let held = move |error| {
+                _ = &under_way;
+                error
+            };
+            Ok(answer.map(|body| body.map_err(held).boxed_unsync()))
         }
     })
 }
@@ -269,6 +275,23 @@ mod tests {
         check(http2, &[], 75).await;
         // Pings are not answered either.
         check(http2, &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"], 40).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_that_are_not_taken_end_a_connection_by_which_others_are_asked_for() {
+        let (client, connections) = connection(http2);
+        let mut builder = h2::client::Builder::new();
+        let handshake = builder.initial_window_size(0).handshake::<_, Bytes>(client);
+        let (mut requests, driver) = handshake.await.unwrap();
+        tokio::spawn(driver);
+        let start = Instant::now();
+        let mut untaken = Vec::new();
+        while connections.graceful.count() > 0 {
+            let head = Request::get("http://localhost/").body(()).unwrap();
+            untaken.extend(requests.send_request(head, true));
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
+        assert_eq!(start.elapsed().as_secs(), 90, "looked at every 30 s");
     }
 
     #[tokio::test(start_paused = true)]

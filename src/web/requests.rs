@@ -1,6 +1,7 @@
 //! The requests of a connection, and whether there are any.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -10,52 +11,79 @@ use tokio::time::{Instant, sleep_until};
 pub(super) struct Requests(Mutex<Load>);
 
 struct Load {
-    under_way: usize,
-    /// When one was last begun or answered.
+    /// The requests by their number; each with the time at which its answer could be taken, once it can.
+    under_way: BTreeMap<u64, Option<Instant>>,
+    /// The number of the next request.
+    next: u64,
+    /// When a request was last begun or its answer taken.
     moved: Instant,
 }
 
 impl Default for Requests {
     fn default() -> Self {
-        let moved = Instant::now();
-        Self(Mutex::new(Load { under_way: 0, moved }))
+        Self(Mutex::new(Load {
+            under_way: BTreeMap::new(),
+            next: 0,
+            moved: Instant::now(),
+        }))
     }
 }
 
 impl Requests {
     /// A request is under way until what is returned is dropped.
     pub(super) fn begin(self: Arc<Self>) -> UnderWay {
-        self.step(|under_way| under_way + 1);
-        UnderWay(self)
-    }
-
-    fn step(&self, change: impl FnOnce(usize) -> usize) {
-        let mut load = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        load.under_way = change(load.under_way);
+        let mut load = self.load();
+        let number = load.next;
+        load.next += 1;
+        load.under_way.insert(number, None);
         load.moved = Instant::now();
+        drop(load);
+        UnderWay { requests: self, number }
     }
 
-    /// Completes once nothing was under way, asked or answered for `limit`.
+    /// Completes once nothing was under way for `limit`, or an answer hasn't been taken for as long, whatever else is asked meanwhile.
     pub(super) async fn idle(&self, limit: Duration) {
         loop {
             let now = Instant::now();
-            let look_again = {
-                let load = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                let since = if load.under_way == 0 { load.moved } else { now };
-                since + limit
-            };
+            let look_again = self.load().idle_since().unwrap_or(now) + limit;
             if look_again <= now {
                 return;
             }
             sleep_until(look_again).await;
         }
     }
+
+    fn load(&self) -> MutexGuard<'_, Load> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-pub(super) struct UnderWay(Arc<Requests>);
+impl Load {
+    /// Since when the client is waited for; `None` while it waits itself.
+    fn idle_since(&self) -> Option<Instant> {
+        let longest_untaken = self.under_way.values().flatten().min();
+        let is_idle = self.under_way.is_empty();
+        longest_untaken.copied().or_else(|| is_idle.then_some(self.moved))
+    }
+}
+
+/// A request that is answered, or whose answer isn't taken yet.
+pub(super) struct UnderWay {
+    requests: Arc<Requests>,
+    number: u64,
+}
+
+impl UnderWay {
+    /// The answer is there for the client to take.
+    pub(super) fn answered(&self) {
+        self.requests.load().under_way.insert(self.number, Some(Instant::now()));
+    }
+}
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.step(|under_way| under_way.saturating_sub(1));
+        let mut load = self.requests.load();
+        load.under_way.remove(&self.number);
+        load.moved = Instant::now();
     }
 }
