@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use tokio::sync::watch;
 use tracing::{error, info};
 
 use crate::clock::Clock;
@@ -23,7 +24,11 @@ pub struct Reloader {
     outcome: Mutex<Outcome>,
     /// Held by the one who reloads.
     turn: tokio::sync::Mutex<()>,
+    /// What the reload will come to that waits for its turn, if one does: it is for all who ask until it begins.
+    next: Mutex<Option<Promise>>,
 }
+
+type Promise = watch::Receiver<Option<Result<(), String>>>;
 
 /// How the latest reload went.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +53,7 @@ impl Reloader {
             clock,
             outcome: Mutex::new(outcome),
             turn: tokio::sync::Mutex::default(),
+            next: Mutex::default(),
         })
     }
 
@@ -58,14 +64,30 @@ impl Reloader {
 
     /// Loads the configuration and applies it. On an error, which holds no secret, the present one stays.
     pub async fn reload(self: &Arc<Self>) -> Result<(), String> {
-        let reloader = self.clone();
-        // A task of its own, so that one who asked for it and hangs up leaves nothing half done.
-        let task = tokio::spawn(async move { reloader.reload_in_turn().await });
-        task.await.map_err(|error| error.to_string())?
+        let mut promise = self.promise();
+        match promise.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            _ => Err("the reload was broken off".to_owned()),
+        }
+    }
+
+    /// What the next reload to begin will come to.
+    fn promise(self: &Arc<Self>) -> Promise {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let promised = next.get_or_insert_with(|| {
+            let (fulfil, promise) = watch::channel(None);
+            let reloader = self.clone();
+            // A task of its own, so that one who asked for it and hangs up leaves nothing half done.
+            tokio::spawn(async move { fulfil.send_replace(Some(reloader.reload_in_turn().await)) });
+            promise
+        });
+        promised.clone()
     }
 
     async fn reload_in_turn(&self) -> Result<(), String> {
         let _turn = self.turn.lock().await;
+        // Who asks from now on may have changed something since: that takes another.
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.notifier.reloading();
         let applied = self.apply().await;
         self.notifier.ready();
@@ -91,5 +113,41 @@ impl Reloader {
 
     fn outcome_mut(&self) -> MutexGuard<'_, Outcome> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::books::AllBooks;
+    use crate::shard::Shard;
+
+    #[tokio::test]
+    async fn all_who_ask_before_a_reload_begins_share_what_it_comes_to() {
+        let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+        let (end, ended) = mpsc::channel();
+        let ended = Mutex::new(ended);
+        let load = Arc::new(move || {
+            begin.send(()).unwrap();
+            ended.lock().unwrap().recv().unwrap();
+            Ok(Config::default())
+        });
+        let (books, clock) = (AllBooks::default(), Clock::system());
+        let fleet = Fleet::new(Config::default(), Shard::ONLY, books, clock.clone()).unwrap();
+        let reloader = Reloader::new(load, Arc::new(fleet), Notifier::new(None), clock);
+        let first = reloader.promise();
+        begun.recv().await.unwrap();
+        let others = [(); 10].map(|()| reloader.promise());
+        for _ in 0..2 {
+            end.send(()).unwrap();
+        }
+        for mut promise in [first].into_iter().chain(others) {
+            let outcome = promise.wait_for(Option::is_some).await.unwrap();
+            assert_eq!(*outcome, Some(Ok(())));
+        }
+        begun.recv().await.unwrap();
+        assert!(begun.try_recv().is_err(), "a third reload");
     }
 }
