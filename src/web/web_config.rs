@@ -84,16 +84,14 @@ impl WebConfig {
             let read = Settings::read(&self.path, &mut files);
             // Whatever came of it, it is not read again before the next change.
             state.files = files;
-            match read {
-                Ok(settings) if settings.tls.is_some() != state.settings.tls.is_some() => error!(
-                    path = %self.path.display(),
-                    "the web configuration has changed and is not used: TLS is switched on or off only by a restart"
-                ),
-                Ok(settings) => {
+            let path = self.path.display();
+            match read.map(|settings| (needs_restart(&state.settings, &settings), settings)) {
+                Ok((None, settings)) => {
                     state.settings = Arc::new(settings);
-                    info!(path = %self.path.display(), "the web configuration has changed and is used");
+                    info!(%path, "the web configuration has changed and is used");
                 }
-                Err(problems) => error!(%problems, "the web configuration has changed and is not used"),
+                Ok((Some(error), _)) => error!(%path, error, "the web configuration has changed and is not used"),
+                Err(error) => error!(%error, "the web configuration has changed and is not used"),
             }
         }
         state.settings.clone()
@@ -109,6 +107,16 @@ impl WebConfig {
             .rate_limit
             .is_none_or(|limit| admitted.admit(&limit, Instant::now()))
     }
+}
+
+/// Why a change is only used after a restart, if so.
+fn needs_restart(before: &Settings, after: &Settings) -> Option<&'static str> {
+    if before.tls.is_some() != after.tls.is_some() {
+        return Some("TLS is switched on or off only by a restart");
+    }
+    // A file that is being written is empty for a moment, and everybody would be let in meanwhile.
+    let are_users_gone = !before.users.is_empty() && after.users.is_empty();
+    are_users_gone.then_some("passwords are switched off only by a restart")
 }
 
 async fn is_admitted<B>(settings: &Settings, request: &Request<B>) -> bool {

@@ -463,6 +463,21 @@ async fn tls_is_never_switched_off_while_it_is_served() {
 }
 
 #[tokio::test]
+async fn passwords_are_never_switched_off_while_it_is_served() {
+    let site = Site::start(&format!("basic_auth_users:\n  alice: {}\n", hash("secret"))).await;
+    for nobody in ["", "basic_auth_users: {}\n"] {
+        site.replace("web.yml", nobody);
+        assert_eq!(site.status("http", &[]).await, "HTTP/1.1 401 Unauthorized");
+        assert_eq!(
+            site.status("http", &["--user", "alice:secret"]).await,
+            "HTTP/1.1 200 OK"
+        );
+    }
+    let log = site.exporter.stop().await.stderr;
+    assert_eq!(log.matches("only by a restart").count(), 2, "{log}");
+}
+
+#[tokio::test]
 async fn slow_handshakes_hold_up_nobody_and_not_the_end_either() {
     let site = Site::start_tls("").await;
     let mut slow = Vec::new();
