@@ -114,6 +114,7 @@ impl Client {
 
     async fn get_whole(&self, url: &str, turn: u64, timeout: Duration) -> Result<Bytes, Failure> {
         let mut body = self.get(url, turn, timeout).await?;
+        body.left = body.left.min(MAX_WHOLE_BYTES);
         let mut whole = BytesMut::new();
         while let Some(chunk) = body.chunk().await? {
             whole.extend_from_slice(&chunk);
@@ -203,6 +204,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How many requests at once a server allows over one HTTP/2 connection, as a rule; RFC 9113 recommends no fewer.
 const STREAMS: usize = 100;
+
+/// The longest answer that is read as a whole, since that takes memory: contacts and instances of a partner account have some 200 bytes.
+const MAX_WHOLE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// How long the text of an error answer may take behind its head, at most: what counts is known by then, the code and how long to wait.
 const REASON_TIMEOUT: Duration = Duration::from_secs(1);

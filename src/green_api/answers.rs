@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -26,45 +26,37 @@ pub fn state(body: &[u8]) -> Result<StateInstance, Failure> {
 
 /// Reads `getSettings` (api.md 2.6). A setting that the answer lacks is absent.
 pub fn settings(body: &[u8]) -> Result<Settings, Failure> {
+    // Read as they are written: whatever else a value is, it leaves out that setting alone.
     #[derive(Deserialize)]
-    struct Answer {
-        #[serde(rename = "outgoingWebhook")]
-        outgoing: Option<Switch>,
-        #[serde(rename = "outgoingMessageWebhook")]
-        outgoing_message: Option<Switch>,
-        #[serde(rename = "outgoingAPIMessageWebhook")]
-        outgoing_api_message: Option<Switch>,
-        #[serde(rename = "incomingWebhook")]
-        incoming: Option<Switch>,
+    struct Answer<'a> {
+        #[serde(borrow, rename = "outgoingWebhook")]
+        outgoing: Option<&'a RawValue>,
+        #[serde(borrow, rename = "outgoingMessageWebhook")]
+        outgoing_message: Option<&'a RawValue>,
+        #[serde(borrow, rename = "outgoingAPIMessageWebhook")]
+        outgoing_api_message: Option<&'a RawValue>,
+        #[serde(borrow, rename = "incomingWebhook")]
+        incoming: Option<&'a RawValue>,
     }
-    let answer: Answer = read(body)?;
+    let answer: Answer<'_> = read(body)?;
     let settings = [
         (Setting::OutgoingWebhook, answer.outgoing),
         (Setting::OutgoingMessageWebhook, answer.outgoing_message),
         (Setting::OutgoingApiMessageWebhook, answer.outgoing_api_message),
         (Setting::IncomingWebhook, answer.incoming),
     ];
-    let known = |(setting, switch): (Setting, Option<Switch>)| Some((setting, switch?.is_on()?));
-    Ok(settings.into_iter().filter_map(known).collect())
+    let known = settings
+        .into_iter()
+        .filter_map(|(setting, value)| Some((setting, is_on(value?)?)));
+    Ok(known.collect())
 }
 
-/// A setting: "yes" or "no", or a boolean as the newer ones have.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Switch {
-    Boolean(bool),
-    Word(String),
-    Other(IgnoredAny),
-}
-
-impl Switch {
-    fn is_on(&self) -> Option<bool> {
-        match self {
-            Self::Boolean(on) => Some(*on),
-            Self::Word(word) if word == "yes" => Some(true),
-            Self::Word(word) if word == "no" => Some(false),
-            Self::Word(_) | Self::Other(_) => None,
-        }
+/// What a setting says: "yes" or "no", or a boolean as the newer ones have.
+fn is_on(setting: &RawValue) -> Option<bool> {
+    match setting.get() {
+        "true" | r#""yes""# => Some(true),
+        "false" | r#""no""# => Some(false),
+        _ => None,
     }
 }
 
@@ -123,12 +115,6 @@ fn text(value: Option<&RawValue>) -> &str {
 /// Reads the answer of a partner's `getInstances` (api.md 2.10): the id, name and token of each instance that isn't deleted, and
 /// how many elements are something else. That nothing is an instance is a failure.
 pub fn instances(body: &[u8]) -> Result<(Vec<PartnerInstance>, u64), Failure> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Element {
-        Instance(PartnerInstance),
-        Other(IgnoredAny),
-    }
     // Errors arrive as an object in an answer of 200.
     #[derive(Deserialize)]
     struct Refusal {
@@ -141,14 +127,14 @@ pub fn instances(body: &[u8]) -> Result<(Vec<PartnerInstance>, u64), Failure> {
         });
     }
     let (mut listed, mut malformed) = (Vec::new(), 0);
-    read_each(body, |element| match element {
-        Element::Instance(instance) => listed.push(instance),
-        Element::Other(_) => malformed += 1,
+    read_each(body, |element: &RawValue| match serde_json::from_str(element.get()) {
+        Ok(instance) => listed.push(instance),
+        Err(_) => malformed += 1,
     })?;
     if listed.is_empty() && malformed > 0 {
         return Err(Failure::invalid_json("no element is an instance".to_owned()));
     }
-    listed.retain(|instance| instance.deleted != Some(true));
+    listed.retain(|instance: &PartnerInstance| instance.deleted != Some(true));
     Ok((listed, malformed))
 }
 
