@@ -8,8 +8,8 @@ use greenapi_exporter::journal::StatusMessage;
 use greenapi_exporter::simulator::{Behaviour, Method, SimStatus, Simulator};
 use tempfile::TempDir;
 
-use crate::harness::{Exporter, TempFile, binary, config, gauge, id, program, run, series, simulate, value};
-use crate::publisher::{Publisher, counters, now};
+use crate::harness::{Exporter, TempFile, binary, config, gauge, id, now, program, run, series, simulate, value};
+use crate::publisher::{Publisher, counters};
 
 /// A page that shows what the journal is now.
 async fn fresh_page(exporter: &Exporter, simulator: &Simulator) -> String {

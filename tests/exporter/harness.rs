@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use greenapi_exporter::account::InstanceId;
-use greenapi_exporter::clock::Clock;
+use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::simulator::{Behaviour, SimInstance, Simulator, World};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -19,6 +19,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often programs of others are asked for what they don't tell by themselves.
 pub(crate) const POLLING: Duration = Duration::from_millis(50);
+
+/// The present, in Unix seconds.
+#[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
+pub(crate) fn now() -> u64 {
+    unix_seconds(std::time::SystemTime::now())
+}
 
 /// The id of the `index`th simulated instance.
 pub(crate) fn id(index: u64) -> InstanceId {

@@ -9,9 +9,8 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::harness::{
-    Exporter, PATIENCE, TempFile, binary, config, gauge, id, partner_config, series, simulate, value,
+    Exporter, PATIENCE, TempFile, binary, config, gauge, id, now, partner_config, series, simulate, value,
 };
-use crate::publisher::now;
 
 /// A configuration of the instances of `simulator` whose indices are among `indices`.
 fn config_of(simulator: &Simulator, url: &str, indices: &[u64]) -> String {

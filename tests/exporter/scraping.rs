@@ -2,18 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use greenapi_exporter::clock::unix_seconds;
 use greenapi_exporter::journal::StatusMessage;
 use greenapi_exporter::simulator::{Behaviour, Method, SimStatus};
 use greenapi_exporter::web;
 use hyper::Response;
 
-use crate::harness::{Exporter, PATIENCE, TempFile, config, id, partner_config, series, simulate, value};
-
-#[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
-fn seconds_now() -> u64 {
-    unix_seconds(std::time::SystemTime::now())
-}
+use crate::harness::{Exporter, PATIENCE, TempFile, config, id, now, partner_config, series, simulate, value};
 
 fn up(page: &str, index: u64) -> Option<f64> {
     value(page, &format!("greenapi_up{{id_instance=\"{}\"}}", id(index)))
@@ -153,7 +147,7 @@ async fn a_late_answer_counts_before_the_next_takes_its_place() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let flags = ["--log.level", "debug"];
     let mut exporter = Exporter::start(&config(&simulator, &url, "min_interval: 0s"), &flags).await;
-    let now = seconds_now();
+    let now = now();
     let status = |name: &str, status_message| SimStatus {
         status_message,
         ..SimStatus::new(name, now)
@@ -300,7 +294,7 @@ async fn optional_collectors_show_what_they_found() {
 
 #[tokio::test]
 async fn recipients_are_those_of_the_window_and_one_status_that_is_refused_hides_no_other() {
-    let now = seconds_now();
+    let now = now();
     let status = |name: &str, timestamp| format!(r#"{{"idMessage":"{name}","timestamp":{timestamp}}}"#);
     // Of ten minutes that are asked for, the window is one.
     let journal = [
