@@ -17,7 +17,7 @@ use tokio::sync::Barrier;
 
 use crate::certificates::{Authority, this_machine};
 use crate::harness::{
-    Exporter, PATIENCE, TempFile, binary, config, free_address, gauge, id, run, series, simulate, value,
+    Exporter, PATIENCE, TempFile, binary, config, free_address, gauge, id, labelled, run, series, simulate,
 };
 
 /// Scrapes the single instance of `config`.
@@ -34,7 +34,8 @@ fn check(page: &str, index: u64, expected: &str) {
         series.retain(|line| line.contains(&format!("id_instance=\"{id}\"")));
         series
     };
-    let result = format!("{{id_instance=\"{id}\",result=\"{expected}\"}}");
+    let label = format!("result=\"{expected}\"");
+    let result = format!("{{id_instance=\"{id}\",{label}}}");
     assert_eq!(
         of_instance("greenapi_fetch_result"),
         [format!("greenapi_fetch_result{result} 1")]
@@ -53,8 +54,8 @@ fn check(page: &str, index: u64, expected: &str) {
         is_ok || of_instance("greenapi_journal_statuses").is_empty(),
         "journal gauges of a failure: {result}"
     );
-    let counted = format!("greenapi_fetches_total{result}");
-    assert!(value(page, &counted) >= Some(1.0), "{counted}");
+    let counted = labelled(page, "greenapi_fetches_total", index, &label);
+    assert!(counted >= Some(1.0), "fetches: {result}");
 }
 
 #[tokio::test]
@@ -239,14 +240,12 @@ async fn a_passing_fault_is_asked_about_once_more_and_both_requests_count() {
     let exporter = Exporter::start(&(config(&simulator, &url, "") + &nobody), &[]).await;
     let page = exporter.metrics().await;
     let check = |index, result: &str, requests: u8| {
-        let fetches = format!(
-            "greenapi_fetches_total{{id_instance=\"{}\",result=\"{result}\"}}",
-            id(index)
-        );
-        assert_eq!(value(&page, &fetches), Some(requests.into()), "{fetches}");
+        let label = format!("result=\"{result}\"");
+        let fetches = labelled(&page, "greenapi_fetches_total", index, &label);
+        assert_eq!(fetches, Some(requests.into()), "{index}: {result}");
         let duration = gauge(&page, "greenapi_fetch_duration_seconds", index).unwrap();
         // A second lies between two requests.
-        assert_eq!(duration >= 1.0, requests == 2, "{fetches}: {duration}");
+        assert_eq!(duration >= 1.0, requests == 2, "{index}: {result}, {duration}");
     };
     check(6, "connect", 1);
     for (index, (_, result, requests)) in (0..).zip(faults) {
@@ -285,11 +284,8 @@ async fn a_retry_that_the_deadline_leaves_no_room_for_is_not_made() {
     let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
     let impatient = [("X-Prometheus-Scrape-Timeout-Seconds", "1.2")];
     let page = exporter.get_with("/metrics", &impatient).await.text;
-    let result = format!(
-        "greenapi_fetch_result{{id_instance=\"{}\",result=\"server_error\"}}",
-        id(0)
-    );
-    assert_eq!(value(&page, &result), Some(1.0));
+    let result = labelled(&page, "greenapi_fetch_result", 0, "result=\"server_error\"");
+    assert_eq!(result, Some(1.0));
     assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 1);
 }
 

@@ -329,6 +329,11 @@ pub(crate) fn gauge(page: &str, name: &str, index: u64) -> Option<f64> {
     value(page, &format!("{name}{{id_instance=\"{}\"}}", id(index)))
 }
 
+/// As [`gauge`], where the series has `labels` besides, such as `result="ok"`.
+pub(crate) fn labelled(page: &str, name: &str, index: u64, labels: &str) -> Option<f64> {
+    value(page, &format!("{name}{{id_instance=\"{}\",{labels}}}", id(index)))
+}
+
 /// The names and labels of the series of `family` on a page, with their values.
 pub(crate) fn series<'a>(page: &'a str, family: &str) -> Vec<&'a str> {
     let of_family = |line: &&str| {

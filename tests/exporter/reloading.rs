@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::harness::{
-    Exporter, PATIENCE, TempFile, binary, config, gauge, id, now, partner_config, series, simulate, value,
+    Exporter, PATIENCE, TempFile, binary, config, gauge, id, labelled, now, partner_config, series, simulate, value,
 };
 
 /// A configuration of the instances of `simulator` whose indices are among `indices`.
@@ -30,21 +30,24 @@ async fn reload(exporter: &Exporter, verb: Verb) -> (u16, String) {
     (answer.status, answer.text)
 }
 
+/// How many journals of the first instance were read.
+fn journals_read(page: &str) -> Option<f64> {
+    labelled(page, "greenapi_fetches_total", 0, "result=\"ok\"")
+}
+
 #[tokio::test]
 async fn a_reload_keeps_what_stays_drops_what_is_gone_and_adds_what_is_new() {
     let (simulator, url) = simulate(&[Behaviour::Healthy; 3]);
     let exporter = Exporter::start(&config_of(&simulator, &url, &[0, 1]), &[]).await;
     exporter.metrics().await;
-    let fetches = |page: &str| {
-        value(
-            page,
-            &format!("greenapi_fetches_total{{id_instance=\"{}\",result=\"ok\"}}", id(0)),
-        )
-    };
     exporter.configure(&config_of(&simulator, &url, &[0, 2]).replace("min_interval: 0s", "window: 36h"));
     assert_eq!(reload(&exporter, Verb::POST).await, (200, "reloaded\n".to_owned()));
     let page = exporter.metrics().await;
-    assert_eq!(fetches(&page), Some(2.0), "the counters of the one that stays go on");
+    assert_eq!(
+        journals_read(&page),
+        Some(2.0),
+        "the counters of the one that stays go on"
+    );
     assert_eq!(gauge(&page, "greenapi_journal_window_seconds", 0), Some(36.0 * 3600.0));
     assert_eq!(series(&page, "greenapi_up").len(), 2);
     assert!(
@@ -181,15 +184,6 @@ async fn the_ledger_of_an_instance_that_is_removed_is_gone_and_that_of_one_that_
     assert_eq!(entries(&Exporter::start(&one, &flags).await).await, Some(2.0));
 }
 
-/// How many journals of the first instance were read.
-fn journals_read(page: &str) -> Option<f64> {
-    let id = id(0);
-    value(
-        page,
-        &format!("greenapi_fetches_total{{id_instance=\"{id}\",result=\"ok\"}}"),
-    )
-}
-
 #[tokio::test]
 async fn a_request_under_way_outlives_a_reload_and_is_the_only_one() {
     let (simulator, url) = simulate(&[Behaviour::Held]);
@@ -300,10 +294,9 @@ async fn counters_survive_a_new_token_of_the_partner_account_and_a_move_to_it() 
         exporter.metrics().await;
     }
     let page = exporter.metrics().await;
-    let fetches = format!("greenapi_fetches_total{{id_instance=\"{}\",result=\"ok\"}}", id(0));
     let asked = simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap();
     assert!(asked > 1, "{asked}");
-    assert_eq!(value(&page, &fetches), Some(f64::from(u32::try_from(asked).unwrap())));
+    assert_eq!(journals_read(&page), Some(f64::from(u32::try_from(asked).unwrap())));
 }
 
 #[tokio::test]
@@ -319,8 +312,8 @@ async fn a_reload_changes_the_limits() {
         assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
         let page = exporter.metrics().await;
         assert_eq!(gauge(&page, "greenapi_up", 0), Some(up));
-        let result = format!("greenapi_fetch_result{{id_instance=\"{}\",result=\"{result}\"}}", id(0));
-        assert_eq!(value(&page, &result), Some(1.0));
+        let label = format!("result=\"{result}\"");
+        assert_eq!(labelled(&page, "greenapi_fetch_result", 0, &label), Some(1.0));
     }
 }
 

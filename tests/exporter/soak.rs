@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::harness::{Exporter, PATIENCE, id, simulate, value};
+use crate::harness::{Exporter, PATIENCE, gauge, id, simulate};
 use crate::publisher::{Dice, Publisher, counters};
 
 /// Instances that are configured all the time. What they publish is compared with what is counted.
@@ -157,7 +157,7 @@ impl Soak {
         // The baseline is an empty journal, so that everything published counts.
         for served in [&soak.lasting, &soak.mortal] {
             let page = served.exporter.metrics().await;
-            assert!((0..STAYING).all(|index| is_up(&page, index)), "{page}");
+            assert!(all_up(&page), "{page}");
         }
         soak
     }
@@ -233,7 +233,7 @@ impl Soak {
                 loop {
                     let page = served.exporter.metrics().await;
                     counted = of_staying(&page);
-                    if (0..STAYING).all(|index| is_up(&page, index)) && counted == truth {
+                    if all_up(&page) && counted == truth {
                         break;
                     }
                     sleep(Duration::from_millis(100)).await;
@@ -274,8 +274,9 @@ fn configuration(simulator: &Simulator, api_url: &str, is_there: impl Fn(u64) ->
     yaml
 }
 
-fn is_up(page: &str, index: u64) -> bool {
-    value(page, &format!("greenapi_up{{id_instance=\"{}\"}}", id(index))) == Some(1.0)
+/// Whether all instances that stay are up.
+fn all_up(page: &str) -> bool {
+    (0..STAYING).all(|index| gauge(page, "greenapi_up", index) == Some(1.0))
 }
 
 /// The counters of the instances that stay.
