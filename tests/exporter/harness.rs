@@ -47,12 +47,23 @@ pub(crate) fn simulate(behaviours: &[Behaviour]) -> (Simulator, String) {
 
 /// A configuration of every instance of `simulator`, with `defaults` as lines of YAML.
 pub(crate) fn config(simulator: &Simulator, api_url: &str, defaults: &str) -> String {
+    config_where(simulator, api_url, defaults, |_| true)
+}
+
+/// As [`config`], but only of those instances whose index `is_there`.
+pub(crate) fn config_where(
+    simulator: &Simulator,
+    api_url: &str,
+    defaults: &str,
+    is_there: impl Fn(u64) -> bool,
+) -> String {
     let mut yaml = format!("defaults:\n  api_url: {api_url}\n");
     for line in defaults.lines() {
         writeln!(yaml, "  {line}").unwrap();
     }
     yaml.push_str("instances:\n");
-    for login in simulator.logins() {
+    for (index, login) in (0..).zip(simulator.logins()).filter(|(index, _)| is_there(*index)) {
+        assert_eq!(login.id, id(index));
         writeln!(yaml, "  - id_instance: {}\n    api_token: {}", login.id, login.token).unwrap();
     }
     yaml

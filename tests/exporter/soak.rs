@@ -4,7 +4,6 @@
 //! `SOAK_SECONDS` says how long, and `SOAK_SEED` what happens; by default a few seconds of the same every time.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::harness::{Exporter, PATIENCE, gauge, id, simulate};
+use crate::harness::{Exporter, PATIENCE, config_where, gauge, id, simulate};
 use crate::publisher::{Dice, Publisher, counters};
 
 /// Instances that are configured all the time. What they publish is compared with what is counted.
@@ -265,13 +264,7 @@ impl Soak {
 
 /// A configuration of those instances that are there.
 fn configuration(simulator: &Simulator, api_url: &str, is_there: impl Fn(u64) -> bool) -> String {
-    let mut yaml = format!(
-        "max_response_bytes: 4000000\ndefaults: {{api_url: '{api_url}', min_interval: 0s, timeout: 1s}}\ninstances:\n"
-    );
-    for (_, login) in (0..).zip(simulator.logins()).filter(|(index, _)| is_there(*index)) {
-        writeln!(yaml, "  - {{id_instance: {}, api_token: {}}}", login.id, login.token).unwrap();
-    }
-    yaml
+    config_where(simulator, api_url, "min_interval: 0s\ntimeout: 1s", is_there) + "max_response_bytes: 4000000\n"
 }
 
 /// Whether all instances that stay are up.
