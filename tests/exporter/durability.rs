@@ -1,7 +1,6 @@
 //! Counters that lose nothing and count nothing twice: over kills, restarts, absences and disks that refuse.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use greenapi_exporter::journal::StatusMessage;
@@ -237,18 +236,6 @@ async fn check_config_says_whether_the_ledger_can_be_opened() {
         "the ledger is not checked: an exporter has it open",
     )
     .await;
-}
-
-#[tokio::test]
-async fn the_ledger_is_for_its_owner_only() {
-    let setting = Setting::new();
-    let exporter = setting.start().await;
-    exporter.metrics().await;
-    let mode = std::fs::metadata(setting.storage.path().join("ledger.redb"))
-        .unwrap()
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o600);
 }
 
 /// An exporter whose disk is full, what was published, and the counters that it showed before.
