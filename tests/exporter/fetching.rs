@@ -469,7 +469,8 @@ async fn instances_take_turns_the_journal_of_each_before_what_else_is_asked_of_i
         }
     });
     let config = instances(INSTANCES, &api_url, "max_concurrent_requests: 1");
-    run(&mut binary(&["once", "--config.file", config.path()])).await;
+    let finished = run(&mut binary(&["once", "--config.file", config.path()])).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     let asked = asked.lock().unwrap();
     let place = |index, method: &str| {
         let path = format!("/waInstance{}/{method}/a", id(index));
