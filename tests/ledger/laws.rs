@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 
 use crate::rules::record;
-use crate::truth::{CREATED, DAY, Disk, LADDER, Life, MINUTE, Sighting, answer, any_sightings, by_the_rules, events};
+use crate::truth::{
+    CREATED, DAY, Disk, LADDER, Life, MINUTE, Sighting, answer, any_sightings, by_the_rules, events, observed,
+};
 
 const WINDOW: Duration = Duration::from_secs(DAY);
 
@@ -91,9 +93,9 @@ fn numbers(totals: &Totals) -> Vec<(String, u64)> {
         .iter()
         .map(|(labels, count)| (format!("{labels:?}"), count));
     let delays = totals.delays.iter().enumerate();
-    let delays = delays.map(|(index, delays)| (format!("delay {index}"), delays.count()));
+    let delays = delays.map(|(index, delays)| (format!("delay {index}"), observed(delays)));
     let rest = [
-        ("participants".to_owned(), totals.participants.count()),
+        ("participants".to_owned(), observed(&totals.participants)),
         ("gaps".to_owned(), totals.gaps),
         ("gap seconds".to_owned(), totals.gap_seconds),
     ];
