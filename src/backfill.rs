@@ -75,26 +75,15 @@ const STEP: usize = 4 * 60;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{SendByApi, StatusId, StatusMessage, TypeMessage};
-
-    fn record(id: &str, timestamp: u64, status_message: StatusMessage) -> Record {
-        Record {
-            id: StatusId::of(id),
-            timestamp,
-            participants: 0,
-            status_message,
-            type_message: TypeMessage::Image,
-            send_by_api: SendByApi::True,
-        }
-    }
+    use crate::journal::StatusMessage;
 
     #[test]
     fn a_status_counts_in_every_state_up_to_its_present_one_from_its_last_action_on() {
         let records = [
-            record("before", 900, StatusMessage::Read),
-            record("a", 1300, StatusMessage::Sent),
-            record("b", 1240, StatusMessage::Other),
-            record("after", 1601, StatusMessage::Read),
+            Record::example(900, StatusMessage::Read),
+            Record::example(1300, StatusMessage::Sent),
+            Record::example(1240, StatusMessage::Other),
+            Record::example(1601, StatusMessage::Read),
         ];
         let mut written = Vec::new();
         write(&records, 7.into(), (1000, 1600), &mut written).unwrap();
@@ -114,7 +103,7 @@ mod tests {
     fn the_period_has_both_its_ends() {
         let check = |timestamp, expected| {
             let mut written = Vec::new();
-            let records = [record("a", timestamp, StatusMessage::Other)];
+            let records = [Record::example(timestamp, StatusMessage::Other)];
             write(&records, 7.into(), (1000, 1600), &mut written).unwrap();
             let counted = String::from_utf8(written).unwrap().matches("} 1 1600\n").count();
             assert_eq!(counted, expected, "{timestamp}");

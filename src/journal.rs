@@ -382,13 +382,10 @@ pub fn minutes(window: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use StatusMessage::{Pending, Read, Sent};
-
-    use super::*;
-
-    fn record(timestamp: u64, status_message: StatusMessage) -> Record {
-        Record {
+impl Record {
+    /// A picture for everyone, with an id of its own for every time.
+    pub(crate) fn example(timestamp: u64, status_message: StatusMessage) -> Self {
+        Self {
             id: u128::from(timestamp).into(),
             timestamp,
             participants: 0,
@@ -397,6 +394,13 @@ mod tests {
             send_by_api: SendByApi::True,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use StatusMessage::{Pending, Read, Sent};
+
+    use super::*;
 
     #[test]
     fn an_audience_is_everyone_one_or_a_number_up_to_10_up_to_100_or_more() {
@@ -418,12 +422,12 @@ mod tests {
             assert_eq!((tally.newest, tally.oldest_pending), expected, "{records:?}");
         };
         let states = [(5, Pending), (3, Pending), (9, Pending), (1, Sent), (20, Sent)];
-        let mut records = states.map(|(timestamp, state)| record(timestamp, state));
+        let mut records = states.map(|(timestamp, state)| Record::example(timestamp, state));
         for _ in 0..records.len() {
             records.rotate_left(1);
             check(&records, (Some(20), Some(3)));
         }
-        check(&[record(1, Sent)], (Some(1), None));
+        check(&[Record::example(1, Sent)], (Some(1), None));
         check(&[], (None, None));
     }
 
@@ -439,13 +443,21 @@ mod tests {
             assert_eq!(counts, expected);
             tally
         };
-        let first = check(&Tally::default(), &[record(7, Sent), record(8, Sent)], &[(Sent, 2)]);
+        let first = check(
+            &Tally::default(),
+            &[Record::example(7, Sent), Record::example(8, Sent)],
+            &[(Sent, 2)],
+        );
         let second = check(
             &first,
-            &[record(3, Pending), record(2, Read)],
+            &[Record::example(3, Pending), Record::example(2, Read)],
             &[(Pending, 1), (Read, 1), (Sent, 0)],
         );
-        let third = check(&second, &[record(1, Sent)], &[(Pending, 0), (Read, 0), (Sent, 1)]);
+        let third = check(
+            &second,
+            &[Record::example(1, Sent)],
+            &[(Pending, 0), (Read, 0), (Sent, 1)],
+        );
         assert_eq!(
             (second.newest, third.newest, third.oldest_pending),
             (Some(3), Some(1), None)

@@ -108,6 +108,11 @@ impl Ledger {
         }
     }
 
+    /// What is on record besides its entries.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
     /// Since when the ledger counts, in Unix seconds.
     pub fn created(&self) -> u64 {
         self.summary.created
@@ -116,11 +121,6 @@ impl Ledger {
     /// When the last answer came, in Unix seconds; absent before the first.
     pub fn last_success(&self) -> Option<u64> {
         self.last_success
-    }
-
-    /// The farthest back that an answer has reached, in Unix seconds; absent before the first.
-    pub fn reach(&self) -> Option<u64> {
-        self.summary.reach
     }
 
     /// What has been counted.

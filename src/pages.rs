@@ -374,7 +374,7 @@ fn typed(status: StatusCode, content_type: &'static str, body: impl Into<bytes::
 }
 
 /// What this program was built from.
-pub const BUILD: Build = Build {
+const BUILD: Build = Build {
     version: env!("CARGO_PKG_VERSION"),
     revision: env!("BUILD_REVISION"),
     rustc: env!("BUILD_RUSTC"),

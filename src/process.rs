@@ -40,15 +40,15 @@ fn open_fds() -> Option<u64> {
 
 /// Times of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
+struct Times {
     /// User and system time spent.
-    pub cpu: Duration,
+    cpu: Duration,
     /// When it started, since the system did.
-    pub start: Duration,
+    start: Duration,
 }
 
 /// Reads the times in the text of `/proc/self/stat`.
-pub fn parse_stat(text: &str) -> Option<Times> {
+fn parse_stat(text: &str) -> Option<Times> {
     // The second field is the program's name in parentheses, which may itself hold spaces and parentheses.
     let (_, after_name) = text.rsplit_once(')')?;
     // Counted as in proc_pid_stat(5), where the field after the name is the third.
@@ -65,14 +65,14 @@ fn ticks(ticks: u64) -> Duration {
 }
 
 /// Reads when the system started in the text of `/proc/stat`.
-pub fn parse_boot_time(text: &str) -> Option<SystemTime> {
+fn parse_boot_time(text: &str) -> Option<SystemTime> {
     let seconds = text.lines().find_map(|line| line.strip_prefix("btime "))?;
     let since = Duration::from_secs(seconds.trim().parse().ok()?);
     SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
 /// Reads an amount of memory, in bytes, in the text of `/proc/self/status`.
-pub fn parse_memory(text: &str, name: &str) -> Option<u64> {
+fn parse_memory(text: &str, name: &str) -> Option<u64> {
     let amount = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
@@ -81,13 +81,13 @@ pub fn parse_memory(text: &str, name: &str) -> Option<u64> {
 }
 
 /// Reads a limit that is in force in the text of `/proc/self/limits`; `None` where unlimited.
-pub fn parse_limit(text: &str, name: &str) -> Option<u64> {
+fn parse_limit(text: &str, name: &str) -> Option<u64> {
     let values = text.lines().find_map(|line| line.strip_prefix(name))?;
     values.split_whitespace().next()?.parse().ok()
 }
 
 /// Reads a counter of the internet protocol in the text of `/proc/self/net/netstat`.
-pub fn parse_netstat(text: &str, name: &str) -> Option<u64> {
+fn parse_netstat(text: &str, name: &str) -> Option<u64> {
     // Two lines: the names, then the values in the same order.
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("IpExt: "));
     let (names, values) = (lines.next()?, lines.next()?);

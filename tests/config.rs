@@ -7,11 +7,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use greenapi_exporter::account::InstanceId;
 use greenapi_exporter::config::{Config, InstanceApiUrl, Source};
-use greenapi_exporter::duration::{GoDuration, PrometheusDuration};
 use greenapi_exporter::yaml::Refusal;
 use proptest::prelude::*;
 
@@ -311,44 +309,7 @@ fn the_url_of_a_discovered_instance_follows_from_its_id() {
     assert_eq!(url("https://api.green-api.com"), "https://api.green-api.com");
 }
 
-#[test]
-fn durations_are_read_and_written_as_prometheus_does() {
-    let check = |text: &str, milliseconds: u64, written: &str| {
-        let duration: PrometheusDuration = text.parse().unwrap();
-        assert_eq!(duration.0, Duration::from_millis(milliseconds), "{text}");
-        assert_eq!(duration.to_string(), written);
-    };
-    check("0", 0, "0s");
-    check("0s", 0, "0s");
-    check("500ms", 500, "500ms");
-    check("1500ms", 1_500, "1s500ms");
-    check("30s", 30_000, "30s");
-    check("90s", 90_000, "1m30s");
-    check("24h", 86_400_000, "1d");
-    check("1d12h", 129_600_000, "1d12h");
-    check("7d", 604_800_000, "1w");
-    check("8d", 691_200_000, "8d");
-    check("1y", 31_536_000_000, "1y");
-    check("1y2w3d4h5m6s7ms", 33_019_506_007, "382d4h5m6s7ms");
-    for text in [
-        "", "1", "s", "1S", "1s1m", "1s1s", "1.5h", "-1s", "+1s", " 1s", "1s ", "1 s", "1µs", "1ms1s", "293y",
-    ] {
-        assert!(text.parse::<PrometheusDuration>().is_err(), "{text}");
-    }
-}
-
 proptest! {
-    #[test]
-    fn a_duration_is_read_as_it_was_written(milliseconds in 0..9_223_372_036_854_u64) {
-        let duration = PrometheusDuration(Duration::from_millis(milliseconds));
-        prop_assert_eq!(duration.to_string().parse(), Ok(duration));
-    }
-
-    #[test]
-    fn no_text_is_too_odd_for_a_duration(text in any::<String>()) {
-        let _ = (text.parse::<PrometheusDuration>(), text.parse::<GoDuration>());
-    }
-
     #[test]
     fn no_bytes_are_too_odd_for_a_file(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         shown(&load_text("odd-bytes.yml", bytes));

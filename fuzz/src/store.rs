@@ -103,19 +103,8 @@ fn damaged(file: &[u8], damages: &[u8]) -> Vec<u8> {
 }
 
 fn shown(ledgers: &BTreeMap<InstanceId, Ledger>) -> String {
-    let ledger = |ledger: &Ledger| {
-        format!(
-            "{} {:?} {:?} {:?}",
-            ledger.created(),
-            ledger.reach(),
-            ledger.totals(),
-            ledger.entries()
-        )
-    };
-    ledgers
-        .iter()
-        .map(|(id, one)| format!("{id}: {}\n", ledger(one)))
-        .collect()
+    let line = |(id, ledger): (&InstanceId, &Ledger)| format!("{id}: {:?} {:?}\n", ledger.summary(), ledger.entries());
+    ledgers.iter().map(line).collect()
 }
 
 const CREATED: u64 = 1_700_000_000;

@@ -69,18 +69,11 @@ pub(super) async fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{SendByApi, StatusMessage, TypeMessage};
+    use crate::journal::StatusMessage;
 
     #[test]
     fn the_window_begins_with_its_first_second_or_is_all_that_was_asked_for() {
-        let record = |timestamp: u64| Record {
-            id: u128::from(timestamp).into(),
-            timestamp,
-            participants: 0,
-            status_message: StatusMessage::Sent,
-            type_message: TypeMessage::Image,
-            send_by_api: SendByApi::True,
-        };
+        let record = |timestamp| Record::example(timestamp, StatusMessage::Sent);
         let check = |window_start, expected: &[u64]| {
             let journal = Journal::new([999, 1000, 1001].map(record).into(), 0);
             let reading = Reading {

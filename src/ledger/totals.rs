@@ -133,11 +133,4 @@ impl<const BUCKETS: usize> Observations<BUCKETS> {
         beyond: 0,
         sum: 0,
     };
-
-    /// Number of all observations.
-    pub fn count(&self) -> u64 {
-        self.buckets
-            .iter()
-            .fold(self.beyond, |count, within| count.saturating_add(*within))
-    }
 }

@@ -6,7 +6,6 @@ use std::fs;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use greenapi_exporter::clock::unix_seconds;
 use greenapi_exporter::simulator::{Behaviour, SimStatus, Simulator};
 use greenapi_exporter::web;
 use http_body_util::BodyExt;
@@ -15,7 +14,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::watch;
 
-use crate::harness::{Daemon, Exporter, PATIENCE, POLLING, config, free_address, id, repository_file, simulate};
+use crate::harness::{Daemon, Exporter, PATIENCE, POLLING, config, free_address, id, now, repository_file, simulate};
 use crate::prometheus::Prometheus;
 use crate::rules::rule_files;
 
@@ -148,9 +147,7 @@ async fn what_follows_from_a_cause_goes_without_saying() {
 
 /// A status that nobody has sent since it was published.
 fn pending_for_an_hour() -> SimStatus {
-    #[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
-    let now = unix_seconds(std::time::SystemTime::now());
-    SimStatus::new("stuck", now - 3600)
+    SimStatus::new("stuck", now() - 3600)
 }
 
 /// The exporter, and all that comes after it.

@@ -5,7 +5,7 @@ mod compose;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use greenapi_exporter::clock::{Clock, unix_seconds};
+use greenapi_exporter::clock::Clock;
 use greenapi_exporter::fetch::FetchResult;
 use greenapi_exporter::journal::{Audience, SendByApi, StatusMessage, TypeMessage};
 use greenapi_exporter::label::LabelValue;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use self::compose::{Colours, Source, dashboard};
-use crate::harness::{Exporter, PATIENCE, config, id, repository_file, repository_path};
+use crate::harness::{Exporter, PATIENCE, config, id, now, repository_file, repository_path};
 use crate::prometheus::{Prometheus, scraping};
 use crate::rules::rule_files;
 
@@ -236,8 +236,7 @@ async fn lively_fleet() -> (Simulator, Exporter) {
 /// Lets the bakery publish a status to five people, and the one before it get a state further, then awaits that it was read.
 async fn move_on(simulator: &Simulator, step: u64) {
     let bakery = id(0);
-    #[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
-    let now = unix_seconds(std::time::SystemTime::now());
+    let now = now();
     let status = |number: u64| {
         let states = [
             StatusMessage::Pending,

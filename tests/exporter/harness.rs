@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use greenapi_exporter::account::InstanceId;
-use greenapi_exporter::clock::Clock;
+use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::simulator::{Behaviour, SimInstance, Simulator, World};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -19,6 +19,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often programs of others are asked for what they don't tell by themselves.
 pub(crate) const POLLING: Duration = Duration::from_millis(50);
+
+/// The present, in Unix seconds.
+#[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
+pub(crate) fn now() -> u64 {
+    unix_seconds(std::time::SystemTime::now())
+}
 
 /// The id of the `index`th simulated instance.
 pub(crate) fn id(index: u64) -> InstanceId {
@@ -41,12 +47,23 @@ pub(crate) fn simulate(behaviours: &[Behaviour]) -> (Simulator, String) {
 
 /// A configuration of every instance of `simulator`, with `defaults` as lines of YAML.
 pub(crate) fn config(simulator: &Simulator, api_url: &str, defaults: &str) -> String {
+    config_where(simulator, api_url, defaults, |_| true)
+}
+
+/// As [`config`], but only of those instances whose index `is_there`.
+pub(crate) fn config_where(
+    simulator: &Simulator,
+    api_url: &str,
+    defaults: &str,
+    is_there: impl Fn(u64) -> bool,
+) -> String {
     let mut yaml = format!("defaults:\n  api_url: {api_url}\n");
     for line in defaults.lines() {
         writeln!(yaml, "  {line}").unwrap();
     }
     yaml.push_str("instances:\n");
-    for login in simulator.logins() {
+    for (index, login) in (0..).zip(simulator.logins()).filter(|(index, _)| is_there(*index)) {
+        assert_eq!(login.id, id(index));
         writeln!(yaml, "  - id_instance: {}\n    api_token: {}", login.id, login.token).unwrap();
     }
     yaml
@@ -321,6 +338,11 @@ pub(crate) fn value(page: &str, series: &str) -> Option<f64> {
 /// The value of the gauge or counter `name` of the `index`th simulated instance; `None` where absent.
 pub(crate) fn gauge(page: &str, name: &str, index: u64) -> Option<f64> {
     value(page, &format!("{name}{{id_instance=\"{}\"}}", id(index)))
+}
+
+/// As [`gauge`], where the series has `labels` besides, such as `result="ok"`.
+pub(crate) fn labelled(page: &str, name: &str, index: u64, labels: &str) -> Option<f64> {
+    value(page, &format!("{name}{{id_instance=\"{}\",{labels}}}", id(index)))
 }
 
 /// The names and labels of the series of `family` on a page, with their values.

@@ -1,6 +1,5 @@
 //! A real Prometheus scrapes the exporter.
 
-use greenapi_exporter::clock::unix_seconds;
 use greenapi_exporter::journal::StatusMessage;
 use greenapi_exporter::simulator::{Behaviour, Method, SimStatus};
 use serde_json::Value;
@@ -8,7 +7,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::harness::{
-    Daemon, Exporter, PATIENCE, POLLING, TempFile, binary, config, free_address, id, program, run, simulate,
+    Daemon, Exporter, PATIENCE, POLLING, TempFile, binary, config, free_address, id, now, program, run, simulate,
 };
 
 /// A running Prometheus.
@@ -120,8 +119,7 @@ async fn an_increase_over_a_restart_is_the_number_published() {
     let storage = TempDir::new().unwrap();
     let flags = ["--storage.path", storage.path().to_str().unwrap()];
     let config = config(&simulator, &url, "min_interval: 0s");
-    #[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
-    let now = unix_seconds(std::time::SystemTime::now());
+    let now = now();
     // The baseline has one of the kind, so that its series begins at 0.
     let mut journal = vec![SimStatus::new("before", now - 60)];
     let mut publish = |names: &[&str]| {
@@ -156,8 +154,7 @@ async fn an_increase_over_a_restart_is_the_number_published() {
 async fn a_backfilled_journal_answers_questions_about_last_week() {
     const DAY: u64 = 86_400;
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
-    #[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
-    let now = unix_seconds(std::time::SystemTime::now());
+    let now = now();
     let status = |name, days: u64, status_message| SimStatus {
         status_message,
         ..SimStatus::new(name, now - days * DAY)

@@ -1,14 +1,12 @@
 //! Who publishes statuses in tests, and knows what the counters of them must come to.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
-use greenapi_exporter::clock::unix_seconds;
 use greenapi_exporter::journal::{Audience, SendByApi, StatusMessage, TypeMessage};
 use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::simulator::{SimStatus, Simulator};
 
-use crate::harness::{id, series};
+use crate::harness::{id, now, series};
 
 /// Numbers that are the same in every run.
 pub(crate) struct Dice(pub(crate) u64);
@@ -126,12 +124,6 @@ impl Publisher {
         }
         truth
     }
-}
-
-/// The present, in Unix seconds.
-pub(crate) fn now() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
-    unix_seconds(SystemTime::now())
 }
 
 /// The counters of statuses that a page shows, without those at 0.

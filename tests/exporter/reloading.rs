@@ -1,51 +1,43 @@
 //! What becomes of counters, requests and waits when the configuration is loaded anew.
 
-use std::fmt::Write;
 use std::time::Duration;
 
-use greenapi_exporter::simulator::{Behaviour, Method, SimStatus, Simulator};
+use greenapi_exporter::simulator::{Behaviour, Method, SimStatus};
 use reqwest::Method as Verb;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::harness::{
-    Exporter, PATIENCE, TempFile, binary, config, gauge, id, partner_config, series, simulate, value,
+    Exporter, PATIENCE, TempFile, binary, config, config_where, gauge, id, labelled, now, partner_config, series,
+    simulate, value,
 };
-use crate::publisher::now;
 
-/// A configuration of the instances of `simulator` whose indices are among `indices`.
-fn config_of(simulator: &Simulator, url: &str, indices: &[u64]) -> String {
-    let mut yaml = format!("defaults:\n  api_url: {url}\n  min_interval: 0s\ninstances:\n");
-    for (index, login) in (0..)
-        .zip(simulator.logins())
-        .filter(|(index, _)| indices.contains(index))
-    {
-        assert_eq!(login.id, id(index));
-        writeln!(yaml, "  - id_instance: {}\n    api_token: {}", login.id, login.token).unwrap();
-    }
-    yaml
-}
+/// What lets every scrape ask again.
+const ALWAYS: &str = "min_interval: 0s";
 
 async fn reload(exporter: &Exporter, verb: Verb) -> (u16, String) {
     let answer = exporter.send(verb, "/-/reload", &[]).await;
     (answer.status, answer.text)
 }
 
+/// How many journals of the first instance were read.
+fn journals_read(page: &str) -> Option<f64> {
+    labelled(page, "greenapi_fetches_total", 0, "result=\"ok\"")
+}
+
 #[tokio::test]
 async fn a_reload_keeps_what_stays_drops_what_is_gone_and_adds_what_is_new() {
     let (simulator, url) = simulate(&[Behaviour::Healthy; 3]);
-    let exporter = Exporter::start(&config_of(&simulator, &url, &[0, 1]), &[]).await;
+    let exporter = Exporter::start(&config_where(&simulator, &url, ALWAYS, |index| index != 2), &[]).await;
     exporter.metrics().await;
-    let fetches = |page: &str| {
-        value(
-            page,
-            &format!("greenapi_fetches_total{{id_instance=\"{}\",result=\"ok\"}}", id(0)),
-        )
-    };
-    exporter.configure(&config_of(&simulator, &url, &[0, 2]).replace("min_interval: 0s", "window: 36h"));
+    exporter.configure(&config_where(&simulator, &url, "window: 36h", |index| index != 1));
     assert_eq!(reload(&exporter, Verb::POST).await, (200, "reloaded\n".to_owned()));
     let page = exporter.metrics().await;
-    assert_eq!(fetches(&page), Some(2.0), "the counters of the one that stays go on");
+    assert_eq!(
+        journals_read(&page),
+        Some(2.0),
+        "the counters of the one that stays go on"
+    );
     assert_eq!(gauge(&page, "greenapi_journal_window_seconds", 0), Some(36.0 * 3600.0));
     assert_eq!(series(&page, "greenapi_up").len(), 2);
     assert!(
@@ -78,7 +70,7 @@ async fn a_reload_by_signal_reads_secrets_again() {
 #[tokio::test]
 async fn a_reload_ends_the_wait_after_a_refusal() {
     let (simulator, url) = simulate(&[Behaviour::Forbidden]);
-    let exporter = Exporter::start(&config_of(&simulator, &url, &[0]), &[]).await;
+    let exporter = Exporter::start(&config(&simulator, &url, ALWAYS), &[]).await;
     assert_eq!(gauge(&exporter.metrics().await, "greenapi_forbidden", 0), Some(1.0));
     simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
     assert_eq!(reload(&exporter, Verb::PUT).await.0, 200);
@@ -94,7 +86,7 @@ async fn a_reload_ends_the_wait_after_a_refusal() {
 #[tokio::test]
 async fn a_broken_configuration_leaves_the_present_one_and_says_why() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
-    let exporter = Exporter::start(&config_of(&simulator, &url, &[0]), &[]).await;
+    let exporter = Exporter::start(&config(&simulator, &url, ALWAYS), &[]).await;
     let good = exporter.get("/config").await.text;
     exporter
         .configure("instances:\n  - id_instance: x\n    api_token: d75b3a66374942c5b3c019c698abc2067e151558acbb41\n");
@@ -111,7 +103,7 @@ async fn a_broken_configuration_leaves_the_present_one_and_says_why() {
         value(&page, "greenapi_exporter_config_last_reload_successful"),
         Some(0.0)
     );
-    exporter.configure(&config_of(&simulator, &url, &[0]));
+    exporter.configure(&config(&simulator, &url, ALWAYS));
     assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
     let page = exporter.metrics().await;
     assert_eq!(
@@ -123,7 +115,7 @@ async fn a_broken_configuration_leaves_the_present_one_and_says_why() {
 #[tokio::test]
 async fn only_post_and_put_reload() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
-    let exporter = Exporter::start(&config_of(&simulator, &url, &[0]), &[]).await;
+    let exporter = Exporter::start(&config(&simulator, &url, ALWAYS), &[]).await;
     for verb in [Verb::GET, Verb::HEAD, Verb::DELETE] {
         let answer = exporter.send(verb.clone(), "/-/reload", &[]).await;
         assert_eq!(
@@ -137,10 +129,7 @@ async fn only_post_and_put_reload() {
 #[tokio::test]
 async fn reloads_under_continuous_scraping_lose_no_scrape() {
     let (simulator, url) = simulate(&[Behaviour::Healthy; 4]);
-    let configs = [
-        config_of(&simulator, &url, &[0, 1, 2]),
-        config_of(&simulator, &url, &[0, 1, 3]),
-    ];
+    let configs = [3, 2].map(|missing| config_where(&simulator, &url, ALWAYS, |index| index != missing));
     let exporter = Exporter::start(&configs[0], &[]).await;
     let scraping = async {
         for _ in 0..200 {
@@ -165,7 +154,7 @@ async fn the_ledger_of_an_instance_that_is_removed_is_gone_and_that_of_one_that_
     let (simulator, url) = simulate(&[Behaviour::Healthy; 2]);
     let published = ["a", "b"].map(|name| SimStatus::new(name, now()));
     simulator.set_journal(id(0), published.to_vec()).unwrap();
-    let both = config_of(&simulator, &url, &[0, 1]).replace(
+    let both = config(&simulator, &url, ALWAYS).replace(
         &format!("id_instance: {}\n", id(1)),
         &format!("id_instance: {}\n    collectors: [outgoing, incoming]\n", id(1)),
     );
@@ -174,7 +163,7 @@ async fn the_ledger_of_an_instance_that_is_removed_is_gone_and_that_of_one_that_
     let mut exporter = Exporter::start(&both, &flags).await;
     let entries = async |exporter: &Exporter| value(&exporter.metrics().await, "greenapi_exporter_ledger_entries");
     assert!(entries(&exporter).await > Some(2.0));
-    let one = config_of(&simulator, &url, &[0]);
+    let one = config_where(&simulator, &url, ALWAYS, |index| index == 0);
     exporter.configure(&one);
     assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
     assert_eq!(entries(&exporter).await, Some(2.0));
@@ -182,19 +171,10 @@ async fn the_ledger_of_an_instance_that_is_removed_is_gone_and_that_of_one_that_
     assert_eq!(entries(&Exporter::start(&one, &flags).await).await, Some(2.0));
 }
 
-/// How many journals of the first instance were read.
-fn journals_read(page: &str) -> Option<f64> {
-    let id = id(0);
-    value(
-        page,
-        &format!("greenapi_fetches_total{{id_instance=\"{id}\",result=\"ok\"}}"),
-    )
-}
-
 #[tokio::test]
 async fn a_request_under_way_outlives_a_reload_and_is_the_only_one() {
     let (simulator, url) = simulate(&[Behaviour::Held]);
-    let before = config_of(&simulator, &url, &[0]);
+    let before = config(&simulator, &url, ALWAYS);
     let exporter = Exporter::start(&before, &[]).await;
     let reloaded = async {
         simulator.arrived(id(0), Method::GetOutgoingStatuses, 1).await.unwrap();
@@ -249,7 +229,7 @@ async fn counting_since(exporter: &Exporter) -> f64 {
 #[tokio::test]
 async fn ledgers_outlive_a_reload_that_moves_the_instances_to_a_partner_account() {
     let (simulator, url) = simulate(&[Behaviour::Healthy; 2]);
-    let exporter = Exporter::start(&config_of(&simulator, &url, &[0, 1]), &["--web.openmetrics-created"]).await;
+    let exporter = Exporter::start(&config(&simulator, &url, ALWAYS), &["--web.openmetrics-created"]).await;
     let before = counting_since(&exporter).await;
     // A ledger that began anew would do so in another second.
     tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -292,7 +272,7 @@ async fn a_partner_account_with_another_token_is_another_one() {
 async fn counters_survive_a_new_token_of_the_partner_account_and_a_move_to_it() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let [token, wrong] = [simulator.partner_token(), "wrong"].map(|token| TempFile::new("token", token));
-    let listed = config_of(&simulator, &url, &[0]);
+    let listed = config(&simulator, &url, ALWAYS);
     let exporter = Exporter::start(&listed, &[]).await;
     exporter.metrics().await;
     for config in [partner_config(&url, &wrong), partner_config(&url, &token)] {
@@ -301,16 +281,15 @@ async fn counters_survive_a_new_token_of_the_partner_account_and_a_move_to_it() 
         exporter.metrics().await;
     }
     let page = exporter.metrics().await;
-    let fetches = format!("greenapi_fetches_total{{id_instance=\"{}\",result=\"ok\"}}", id(0));
     let asked = simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap();
     assert!(asked > 1, "{asked}");
-    assert_eq!(value(&page, &fetches), Some(f64::from(u32::try_from(asked).unwrap())));
+    assert_eq!(journals_read(&page), Some(f64::from(u32::try_from(asked).unwrap())));
 }
 
 #[tokio::test]
 async fn a_reload_changes_the_limits() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
-    let usual = config_of(&simulator, &url, &[0]);
+    let usual = config(&simulator, &url, ALWAYS);
     let exporter = Exporter::start(&usual, &[]).await;
     for (config, up, result) in [
         (format!("{usual}max_response_bytes: 10\n"), 0.0, "too_large"),
@@ -320,15 +299,15 @@ async fn a_reload_changes_the_limits() {
         assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
         let page = exporter.metrics().await;
         assert_eq!(gauge(&page, "greenapi_up", 0), Some(up));
-        let result = format!("greenapi_fetch_result{{id_instance=\"{}\",result=\"{result}\"}}", id(0));
-        assert_eq!(value(&page, &result), Some(1.0));
+        let label = format!("result=\"{result}\"");
+        assert_eq!(labelled(&page, "greenapi_fetch_result", 0, &label), Some(1.0));
     }
 }
 
 #[tokio::test]
 async fn a_reload_of_a_shard_leaves_the_ledgers_of_other_shards_and_writes_nothing() {
     let (simulator, url) = simulate(&[Behaviour::Healthy; 8]);
-    let config = config_of(&simulator, &url, &(0..8).collect::<Vec<_>>());
+    let config = config(&simulator, &url, ALWAYS);
     let storage = TempDir::new().unwrap();
     let stored = ["--storage.path", storage.path().to_str().unwrap()];
     let entries = async |exporter: &Exporter| value(&exporter.metrics().await, "greenapi_exporter_ledger_entries");

@@ -2,22 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use greenapi_exporter::clock::unix_seconds;
 use greenapi_exporter::journal::StatusMessage;
 use greenapi_exporter::simulator::{Behaviour, Method, SimStatus};
 use greenapi_exporter::web;
 use hyper::Response;
 
-use crate::harness::{Exporter, PATIENCE, TempFile, config, id, partner_config, series, simulate, value};
-
-#[expect(clippy::disallowed_methods, reason = "the exporter under test lives in real time")]
-fn seconds_now() -> u64 {
-    unix_seconds(std::time::SystemTime::now())
-}
-
-fn up(page: &str, index: u64) -> Option<f64> {
-    value(page, &format!("greenapi_up{{id_instance=\"{}\"}}", id(index)))
-}
+use crate::harness::{
+    Exporter, PATIENCE, TempFile, config, gauge, id, labelled, now, partner_config, series, simulate,
+};
 
 #[tokio::test]
 async fn ten_parallel_scrapes_make_one_request_per_instance() {
@@ -41,7 +33,8 @@ async fn ten_parallel_scrapes_make_one_request_per_instance() {
     });
     assert_eq!(pages.len(), 10);
     for page in pages {
-        assert_eq!((up(&page, 0), up(&page, 1)), (Some(1.0), Some(1.0)));
+        let up = [0, 1].map(|index| gauge(&page, "greenapi_up", index));
+        assert_eq!(up, [Some(1.0), Some(1.0)]);
     }
     for index in 0..2 {
         assert_eq!(simulator.requests(id(index), Method::GetOutgoingStatuses).unwrap(), 1);
@@ -61,18 +54,19 @@ async fn a_hung_instance_leaves_the_others_complete_and_the_scrape_under_its_dea
         .await
         .text;
     for index in (0..51).filter(|index| ![20, 40].contains(index)) {
-        assert_eq!(up(&page, index), Some(1.0), "instance {index}");
+        assert_eq!(gauge(&page, "greenapi_up", index), Some(1.0), "instance {index}");
     }
     for index in [20, 40] {
-        assert_eq!(up(&page, index), Some(0.0));
-        let result = format!(
-            "greenapi_fetch_result{{id_instance=\"{}\",result=\"timeout\"}}",
-            id(index)
+        assert_eq!(gauge(&page, "greenapi_up", index), Some(0.0));
+        assert_eq!(
+            labelled(&page, "greenapi_fetch_result", index, "result=\"timeout\""),
+            Some(1.0)
         );
-        assert_eq!(value(&page, &result), Some(1.0));
         // They were waited for until half a second before the scraper's patience ends.
-        let waited = format!("greenapi_fetch_duration_seconds{{id_instance=\"{}\"}}", id(index));
-        assert!(value(&page, &waited) >= Some(7.4), "{page}");
+        assert!(
+            gauge(&page, "greenapi_fetch_duration_seconds", index) >= Some(7.4),
+            "{page}"
+        );
     }
     assert!(!series(&page, "greenapi_journal_statuses").is_empty());
     // What the others answered is counted by now, too.
@@ -96,7 +90,8 @@ async fn what_one_scraper_waits_for_is_not_awaited_by_another_who_has_its_answer
         }
     };
     let (page, ()) = tokio::join!(patient, impatient);
-    assert_eq!((up(&page.text, 0), up(&page.text, 1)), (Some(0.0), Some(1.0)));
+    let up = [0, 1].map(|index| gauge(&page.text, "greenapi_up", index));
+    assert_eq!(up, [Some(0.0), Some(1.0)]);
 }
 
 #[tokio::test]
@@ -113,7 +108,7 @@ async fn a_partner_account_that_does_not_answer_leaves_the_listed_instances_comp
             .get_with(&path, &[("X-Prometheus-Scrape-Timeout-Seconds", "4")])
             .await
             .text;
-        assert_eq!(up(&page, 0), Some(1.0), "{path}");
+        assert_eq!(gauge(&page, "greenapi_up", 0), Some(1.0), "{path}");
     }
 }
 
@@ -130,7 +125,7 @@ async fn a_scraper_that_hangs_up_cancels_nothing_for_the_others() {
     impatient.await.unwrap();
     let release = async { simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap() };
     let (page, ()) = tokio::join!(exporter.metrics(), release);
-    assert_eq!(up(&page, 0), Some(1.0));
+    assert_eq!(gauge(&page, "greenapi_up", 0), Some(1.0));
     assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 1);
 }
 
@@ -142,9 +137,9 @@ async fn a_late_answer_is_served_to_the_next_scrape() {
         .get_with("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "0.6")])
         .await
         .text;
-    assert_eq!(up(&page, 0), Some(0.0));
+    assert_eq!(gauge(&page, "greenapi_up", 0), Some(0.0));
     simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
-    assert_eq!(up(&exporter.metrics().await, 0), Some(1.0));
+    assert_eq!(gauge(&exporter.metrics().await, "greenapi_up", 0), Some(1.0));
     assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 1);
 }
 
@@ -153,7 +148,7 @@ async fn a_late_answer_counts_before_the_next_takes_its_place() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let flags = ["--log.level", "debug"];
     let mut exporter = Exporter::start(&config(&simulator, &url, "min_interval: 0s"), &flags).await;
-    let now = seconds_now();
+    let now = now();
     let status = |name: &str, status_message| SimStatus {
         status_message,
         ..SimStatus::new(name, now)
@@ -194,7 +189,7 @@ async fn a_young_result_is_served_again() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 1h"), &[]).await;
     for _ in 0..3 {
-        assert_eq!(up(&exporter.metrics().await, 0), Some(1.0));
+        assert_eq!(gauge(&exporter.metrics().await, "greenapi_up", 0), Some(1.0));
     }
     assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 1);
 }
@@ -244,17 +239,13 @@ async fn what_is_wrong_with_a_journal_is_counted_at_each_reading() {
         while simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap() < reading {
             page = exporter.metrics().await;
         }
-        let id = id(0);
+        let unknown = |field: &str| labelled(&page, "greenapi_unknown_values_total", 0, field);
         let counters = [
-            format!("greenapi_malformed_records_total{{id_instance=\"{id}\"}}"),
-            format!("greenapi_unknown_values_total{{id_instance=\"{id}\",field=\"status_message\"}}"),
-            format!("greenapi_unknown_values_total{{id_instance=\"{id}\",field=\"type_message\"}}"),
+            gauge(&page, "greenapi_malformed_records_total", 0),
+            unknown("field=\"status_message\""),
+            unknown("field=\"type_message\""),
         ];
-        assert_eq!(
-            counters.map(|counter| value(&page, &counter)),
-            expected.map(Some),
-            "{page}"
-        );
+        assert_eq!(counters, expected.map(Some), "{page}");
     }
 }
 
@@ -264,9 +255,7 @@ async fn optional_collectors_show_what_they_found() {
     let collectors = "collectors: [outgoing, incoming, state, settings, statistic, contacts, queue]";
     let exporter = Exporter::start(&config(&simulator, &url, collectors), &[]).await;
     let page = exporter.metrics().await;
-    let of = |family: &str, index: u64, labels: &str| {
-        value(&page, &format!("{family}{{id_instance=\"{}\",{labels}}}", id(index)))
-    };
+    let of = |family: &str, index: u64, labels: &str| labelled(&page, family, index, labels);
     for collector in ["incoming", "state", "settings", "contacts", "queue"] {
         let labels = format!("collector=\"{collector}\"");
         assert_eq!(of("greenapi_collector_success", 0, &labels), Some(1.0), "{collector}");
@@ -283,7 +272,7 @@ async fn optional_collectors_show_what_they_found() {
         Some(1.0)
     );
     assert!(of("greenapi_contacts", 0, "type=\"user\",named=\"true\"") > Some(0.0));
-    assert!(value(&page, &format!("greenapi_queued_messages{{id_instance=\"{}\"}}", id(0))).is_some());
+    assert!(gauge(&page, "greenapi_queued_messages", 0).is_some());
     assert!(!series(&page, "greenapi_incoming_journal_statuses").is_empty());
     assert!(!series(&page, "greenapi_incoming_statuses_total").is_empty());
     // Nobody waits for the recipients of every status; they fill up behind the scenes, one status a second.
@@ -300,7 +289,7 @@ async fn optional_collectors_show_what_they_found() {
 
 #[tokio::test]
 async fn recipients_are_those_of_the_window_and_one_status_that_is_refused_hides_no_other() {
-    let now = seconds_now();
+    let now = now();
     let status = |name: &str, timestamp| format!(r#"{{"idMessage":"{name}","timestamp":{timestamp}}}"#);
     // Of ten minutes that are asked for, the window is one.
     let journal = [

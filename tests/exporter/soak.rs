@@ -4,7 +4,6 @@
 //! `SOAK_SECONDS` says how long, and `SOAK_SEED` what happens; by default a few seconds of the same every time.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::harness::{Exporter, PATIENCE, id, simulate, value};
+use crate::harness::{Exporter, PATIENCE, config_where, gauge, id, simulate};
 use crate::publisher::{Dice, Publisher, counters};
 
 /// Instances that are configured all the time. What they publish is compared with what is counted.
@@ -157,7 +156,7 @@ impl Soak {
         // The baseline is an empty journal, so that everything published counts.
         for served in [&soak.lasting, &soak.mortal] {
             let page = served.exporter.metrics().await;
-            assert!((0..STAYING).all(|index| is_up(&page, index)), "{page}");
+            assert!(all_up(&page), "{page}");
         }
         soak
     }
@@ -233,7 +232,7 @@ impl Soak {
                 loop {
                     let page = served.exporter.metrics().await;
                     counted = of_staying(&page);
-                    if (0..STAYING).all(|index| is_up(&page, index)) && counted == truth {
+                    if all_up(&page) && counted == truth {
                         break;
                     }
                     sleep(Duration::from_millis(100)).await;
@@ -265,17 +264,12 @@ impl Soak {
 
 /// A configuration of those instances that are there.
 fn configuration(simulator: &Simulator, api_url: &str, is_there: impl Fn(u64) -> bool) -> String {
-    let mut yaml = format!(
-        "max_response_bytes: 4000000\ndefaults: {{api_url: '{api_url}', min_interval: 0s, timeout: 1s}}\ninstances:\n"
-    );
-    for (_, login) in (0..).zip(simulator.logins()).filter(|(index, _)| is_there(*index)) {
-        writeln!(yaml, "  - {{id_instance: {}, api_token: {}}}", login.id, login.token).unwrap();
-    }
-    yaml
+    config_where(simulator, api_url, "min_interval: 0s\ntimeout: 1s", is_there) + "max_response_bytes: 4000000\n"
 }
 
-fn is_up(page: &str, index: u64) -> bool {
-    value(page, &format!("greenapi_up{{id_instance=\"{}\"}}", id(index))) == Some(1.0)
+/// Whether all instances that stay are up.
+fn all_up(page: &str) -> bool {
+    (0..STAYING).all(|index| gauge(page, "greenapi_up", index) == Some(1.0))
 }
 
 /// The counters of the instances that stay.

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use greenapi_exporter::journal::{Journal, Labels, Record, SendByApi, StatusId, StatusMessage, TypeMessage};
+use greenapi_exporter::journal::{Journal, Labels, Record};
 use greenapi_exporter::ledger::Ledger;
 use greenapi_exporter::ledger::totals::Totals;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
-use crate::truth::{CREATED, DAY, Disk, LADDER, Life, MINUTE, Sighting, answer, any_sightings, by_the_rules, events};
+use crate::rules::record;
+use crate::truth::{
+    CREATED, DAY, Disk, LADDER, Life, MINUTE, Sighting, answer, any_sightings, by_the_rules, events, observed,
+};
 
 const WINDOW: Duration = Duration::from_secs(DAY);
 
@@ -90,9 +93,9 @@ fn numbers(totals: &Totals) -> Vec<(String, u64)> {
         .iter()
         .map(|(labels, count)| (format!("{labels:?}"), count));
     let delays = totals.delays.iter().enumerate();
-    let delays = delays.map(|(index, delays)| (format!("delay {index}"), delays.count()));
+    let delays = delays.map(|(index, delays)| (format!("delay {index}"), observed(delays)));
     let rest = [
-        ("participants".to_owned(), totals.participants.count()),
+        ("participants".to_owned(), observed(&totals.participants)),
         ("gaps".to_owned(), totals.gaps),
         ("gap seconds".to_owned(), totals.gap_seconds),
     ];
@@ -213,7 +216,7 @@ proptest! {
     fn a_status_is_known_for_31_days_and_forgotten_after_32(
         visits in prop::collection::vec((0..4 * DAY, prop::bool::weighted(0.06)), 1..200),
     ) {
-        let record = record(1, CREATED, StatusMessage::Pending);
+        let record = record("a", CREATED, "pending");
         let mut ledger = Ledger::new(CREATED);
         let (mut now, mut last_seen, mut away) = (CREATED, None, 0);
         let (mut least, mut most) = (0, 0);
@@ -266,15 +269,4 @@ fn shuffled(sightings: Vec<Sighting>) -> impl Strategy<Value = Vec<Sighting>> {
         })
     });
     shuffled.collect::<Vec<_>>()
-}
-
-fn record(number: u128, timestamp: u64, status_message: StatusMessage) -> Record {
-    Record {
-        id: StatusId::from(number),
-        timestamp,
-        participants: 0,
-        status_message,
-        type_message: TypeMessage::Image,
-        send_by_api: SendByApi::True,
-    }
 }

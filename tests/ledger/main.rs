@@ -1,10 +1,8 @@
 //! The ledger, as the specification has it (section 7): each rule by example, and the laws that hold for whatever may happen.
 
-#[cfg(test)]
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 mod absence;
-#[cfg(test)]
 mod laws;
-#[cfg(test)]
 mod rules;
-#[cfg(test)]
 mod truth;

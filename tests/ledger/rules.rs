@@ -7,6 +7,8 @@ use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::ledger::Ledger;
 use greenapi_exporter::ledger::totals::{DELAYED, Totals};
 
+use crate::truth::observed;
+
 pub(super) const CREATED: u64 = 1000;
 
 /// An answer: when it came, and the name, timestamp and state of each record.
@@ -49,11 +51,11 @@ fn shown(totals: &Totals) -> String {
         let state = labels.status_message.as_str();
         let _ = write!(text, "{state}{} {count}, ", audience(labels.kind.audience));
     }
-    if totals.participants.count() > 0 {
+    if observed(&totals.participants) > 0 {
         let _ = write!(text, "{} participants, ", totals.participants.sum);
     }
     for (state, delays) in DELAYED.iter().zip(&totals.delays) {
-        if delays.count() > 0 {
+        if observed(delays) > 0 {
             let _ = write!(text, "{} after {} s, ", state.as_str(), delays.sum);
         }
     }

@@ -119,6 +119,11 @@ pub(super) fn events(lives: &[Life], now: u64) -> (Counts<Kind>, Counts<Labels>)
     )
 }
 
+/// How many values a histogram was shown.
+pub(super) fn observed<const N: usize>(histogram: &Histogram<N>) -> u64 {
+    histogram.buckets.iter().sum::<u64>() + histogram.beyond
+}
+
 /// What a store would hold, kept in memory.
 #[derive(Debug, Clone)]
 pub(super) struct Disk {
@@ -128,14 +133,10 @@ pub(super) struct Disk {
 
 impl Disk {
     pub(super) fn of(ledger: &Ledger) -> Self {
-        let summary = Summary {
-            created: ledger.created(),
-            last_success: ledger.last_success(),
-            reach: ledger.reach(),
-            totals: ledger.totals().clone(),
-        };
-        let entries = ledger.entries().iter().map(|entry| (entry.id(), *entry)).collect();
-        Self { summary, entries }
+        Self {
+            summary: ledger.summary().clone(),
+            entries: ledger.entries().iter().map(|entry| (entry.id(), *entry)).collect(),
+        }
     }
 
     pub(super) fn write(&mut self, changes: &Changes) {

@@ -73,15 +73,6 @@ pub(super) fn journal(number: u64) -> Journal {
 
 /// All that a ledger has on record.
 pub(super) fn shown(ledgers: &BTreeMap<InstanceId, Ledger>) -> String {
-    let ledger = |ledger: &Ledger| {
-        format!(
-            "{} {:?} {:?} {:?}",
-            ledger.created(),
-            ledger.reach(),
-            ledger.totals(),
-            ledger.entries()
-        )
-    };
-    let all = ledgers.iter().map(|(id, one)| format!("{id}: {}\n", ledger(one)));
-    all.collect()
+    let line = |(id, ledger): (&InstanceId, &Ledger)| format!("{id}: {:?} {:?}\n", ledger.summary(), ledger.entries());
+    ledgers.iter().map(line).collect()
 }

@@ -1,6 +1,9 @@
 //! The durable ledger: what is written is there again, and what can't be trusted is refused.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use greenapi_exporter::account::InstanceId;
 use greenapi_exporter::journal::Journal;
@@ -8,13 +11,9 @@ use greenapi_exporter::store::{FILE, Store};
 
 use crate::fleet::{CREATED, Fleet, directory, journal, shown};
 
-#[cfg(test)]
 mod damage;
-#[cfg(test)]
 mod fleet;
-#[cfg(test)]
 mod processes;
-#[cfg(test)]
 mod refusals;
 
 const DAY: u64 = 86_400;
@@ -68,10 +67,8 @@ fn a_scrape_that_changes_nothing_writes_nothing() {
     assert_eq!(fs::read(directory.join(FILE)).unwrap(), before);
 }
 
-#[cfg(unix)]
 #[test]
 fn the_file_is_alone_in_its_directory_and_its_owners_only() {
-    use std::os::unix::fs::PermissionsExt;
     let directory = directory("alone");
     let _store = Store::open(&directory).unwrap();
     let names: Vec<_> = fs::read_dir(&directory)

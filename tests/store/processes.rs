@@ -50,7 +50,6 @@ fn the_second_process() {
     println!("{}", Store::open(Path::new(".")).expect_err("not opened"));
 }
 
-#[cfg(unix)]
 #[test]
 fn a_full_disk_is_an_error_and_what_was_written_before_stays() {
     let directory = directory("full");
