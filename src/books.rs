@@ -1,4 +1,6 @@
 //! Keeps the ledgers of all instances: what an answer changes is in the store before it is shown.
+//!
+//! A ledger goes ahead of the store, so that each answer is compared with the one before it however long the disk takes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -55,9 +57,9 @@ impl AllBooks {
         self.each().map(Books::errors).sum()
     }
 
-    /// How many answers wait to be entered in their ledgers.
-    pub fn pending(&self) -> usize {
-        self.each().map(Books::pending).sum()
+    /// How many answers have changed something since the last writes began.
+    pub fn submitted(&self) -> usize {
+        self.each().map(Books::submitted).sum()
     }
 
     /// Settles both at once: see [`Books::settle`].
@@ -65,13 +67,15 @@ impl AllBooks {
         tokio::join!(self.outgoing.settle(deadline), self.incoming.settle(deadline));
     }
 
-    /// Drops the ledgers of those who are `gone` and of those whose journal nobody has read for so long before `now` that none of its
-    /// statuses is known any more, unless `is_kept`.
-    pub async fn forget(&self, gone: &[InstanceId], now: SystemTime, is_kept: impl Fn(InstanceId) -> bool) {
+    /// Drops the ledgers of those whose journal nobody has read for so long before `now` that none of its statuses is known any more,
+    /// unless `is_kept`.
+    pub async fn forget_abandoned(&self, now: SystemTime, is_kept: impl Fn(InstanceId) -> bool) {
         for books in self.each() {
-            let ids = [gone, &books.abandoned(now)].concat();
-            books.forget(ids, &is_kept).await;
+            let mut ids = books.abandoned(now);
+            ids.retain(|id| !is_kept(*id));
+            books.state().forget(ids);
         }
+        self.settle(Instant::now() + LONGEST_WRITE).await;
     }
 
     fn each(&self) -> impl Iterator<Item = &Books> {
@@ -96,37 +100,32 @@ type MaybeStore = Option<Store>;
 #[derive(Debug, Default)]
 struct State {
     by_instance: BTreeMap<InstanceId, Book>,
-    /// The answers that change something, until they are entered in the ledgers.
-    pending: Answers,
-    /// Those whose ledgers are new, until these are in the store.
-    begun: BTreeSet<InstanceId>,
+    /// What the store doesn't know yet of the ledgers.
+    unwritten: BTreeMap<InstanceId, Changes>,
+    /// Whose ledgers the store still has though they are gone.
+    forgotten: BTreeSet<InstanceId>,
+    /// How many answers have changed something since the last write began.
+    submitted: usize,
     /// How often the store could not be written.
     errors: u64,
     /// Whether it could not be written the last time.
     is_failing: bool,
 }
 
-/// What each instance answered since its ledger was last written, and when that was asked for, in Unix seconds.
-type Answers = BTreeMap<InstanceId, (Journal, u64)>;
-
-/// What is written at once.
-type Batch = Vec<(InstanceId, Changes)>;
-
 /// What is kept of one instance.
 #[derive(Debug)]
 struct Book {
+    /// All that was answered, also what the store doesn't know yet.
     ledger: Ledger,
-    /// What is shown of the ledger.
+    /// What is shown of the ledger: what the store knows.
     shown: Arc<LedgerView>,
 }
 
-impl Book {
-    fn new(ledger: Ledger) -> Self {
-        Self {
-            shown: Arc::new(LedgerView::of(&ledger)),
-            ledger,
-        }
-    }
+/// What is written at once, and what is shown of it then.
+struct Batch {
+    forgotten: BTreeSet<InstanceId>,
+    changes: Vec<(InstanceId, Changes)>,
+    shown: Vec<(InstanceId, Arc<LedgerView>)>,
 }
 
 impl Books {
@@ -146,10 +145,13 @@ impl Books {
 
     /// Sees to it that the instance has a ledger; a new one counts from `now`.
     pub fn begin(&self, id: InstanceId, now: SystemTime) {
-        let State { by_instance, begun, .. } = &mut *self.state();
+        let State {
+            by_instance, unwritten, ..
+        } = &mut *self.state();
         by_instance.entry(id).or_insert_with(|| {
-            begun.insert(id);
-            Book::new(Ledger::new(unix_seconds(now)))
+            let ledger = Ledger::new(unix_seconds(now));
+            unwritten.insert(id, ledger.creation());
+            Book::new(ledger)
         });
     }
 
@@ -167,25 +169,25 @@ impl Books {
         }
     }
 
-    /// Takes the answer to what was asked for at `asked_at`. It counts once it is settled.
-    ///
-    /// Nearly every answer changes nothing and is entered at once: to keep a whole fleet's answers until then would take much memory.
-    pub fn submit(&self, id: InstanceId, journal: Journal, asked_at: SystemTime) {
-        let asked_at = unix_seconds(asked_at);
+    /// Enters the answer to what was asked for at `asked_at`. It is shown once it is settled.
+    pub fn submit(&self, id: InstanceId, journal: &Journal, asked_at: SystemTime) {
         let mut state = self.state();
-        if let Some(book) = state.by_instance.get_mut(&id) {
-            let changes = book.ledger.changes(&journal, asked_at);
-            if changes.is_empty() {
-                book.ledger.commit(changes);
-            } else {
-                add(&mut state.pending, id, (journal, asked_at));
-            }
+        let Some(book) = state.by_instance.get_mut(&id) else {
+            return;
+        };
+        let changes = book.ledger.changes(journal, unix_seconds(asked_at));
+        if changes.is_empty() {
+            book.ledger.commit(changes);
+        } else {
+            book.ledger.commit(changes.clone());
+            state.submitted += 1;
+            state.add(id, changes);
         }
     }
 
-    /// How many answers wait to be entered in their ledgers.
-    fn pending(&self) -> usize {
-        self.state().pending.len()
+    /// How many answers have changed something since the last write began.
+    fn submitted(&self) -> usize {
+        self.state().submitted
     }
 
     /// The instances whose journal nobody has read for so long that none of its statuses is known any more.
@@ -199,35 +201,10 @@ impl Books {
         abandoned.map(|(id, _)| *id).collect()
     }
 
-    /// Drops the ledgers of these instances, from the store too, unless they are kept.
-    async fn forget(&self, mut ids: Vec<InstanceId>, is_kept: impl Fn(InstanceId) -> bool) {
-        ids.retain(|id| !is_kept(*id));
-        if ids.is_empty() {
-            return;
-        }
-        let mut store = self.store.clone().lock_owned().await;
-        // By now it may be known what was not when the store began to be waited for.
-        ids.retain(|id| !is_kept(*id));
-        self.state().forget(&ids);
-        let forgetting = spawn_blocking(move || store.as_mut().map_or(Ok(()), |store| store.forget(&ids)));
-        let forgotten = forgetting.await.map_err(|error| error.to_string());
-        if let Err(error) = forgotten.and_then(|forgotten| forgotten.map_err(|error| error.to_string())) {
-            self.state().errors += 1;
-            error!(
-                error,
-                "cannot drop the ledgers of removed instances; they return at the next start, for up to 32 days"
-            );
-        }
-    }
-
     /// What has been counted of the instance and may be shown.
     pub fn view(&self, id: InstanceId) -> Arc<LedgerView> {
-        let state = self.state();
-        state
-            .by_instance
-            .get(&id)
-            .map(|book| book.shown.clone())
-            .unwrap_or_default()
+        let shown = self.state().by_instance.get(&id).map(|book| book.shown.clone());
+        shown.unwrap_or_default()
     }
 
     /// Statuses known to all ledgers.
@@ -240,7 +217,7 @@ impl Books {
         self.state().errors
     }
 
-    /// Enters all answers taken so far in their ledgers, in one write to the store, and waits for it until `deadline`.
+    /// Writes all that the store doesn't know yet, at once, and waits for it until `deadline`.
     ///
     /// Where the store fails or is slow, what was shown before stays: counters never run ahead of it.
     pub async fn settle(self: &Arc<Self>, deadline: Instant) {
@@ -258,25 +235,28 @@ impl Books {
     }
 
     async fn settle_all(&self, mut store: OwnedMutexGuard<MaybeStore>) {
-        let (answers, begun, batch) = self.state().take();
+        let batch = self.state().take();
         if store.is_none() || batch.is_empty() {
-            return self.state().commit(batch);
+            return self.state().show(batch);
         }
         // It waits for the disk, and the runtime has better to do.
         let writing = spawn_blocking(move || {
-            let written = store.as_mut().map_or(Ok(()), |store| store.write(&batch));
-            (written.map(|()| batch), store)
+            let written = store.as_mut().map_or(Ok(()), |store| batch.write(store));
+            (batch, written.map_err(|error| error.to_string()), store)
         });
-        // The store is given back last, so that answers reach it in the order in which they came.
-        let (written, _store) = match self.awaited(writing).await {
-            Ok((written, store)) => (written.map_err(|error| error.to_string()), Some(store)),
-            Err(error) => (Err(error.to_string()), None),
+        // The store is given back last, so that changes reach it in the order in which they came.
+        let Ok((batch, written, _store)) = self.awaited(writing).await else {
+            // The program is ending: a write isn't broken off otherwise.
+            return;
         };
         let mut state = self.state();
         match written {
-            Ok(batch) => state.written(batch),
+            Ok(()) => {
+                state.succeeded();
+                state.show(batch);
+            }
             Err(error) => {
-                state.put_back(answers, begun);
+                state.put_back(batch);
                 state.failed(&error);
             }
         }
@@ -299,43 +279,65 @@ impl Books {
 
 impl State {
     fn is_settled(&self) -> bool {
-        self.pending.is_empty() && self.begun.is_empty()
+        self.unwritten.is_empty() && self.forgotten.is_empty()
     }
 
-    /// All that isn't entered yet, and what it changes.
-    fn take(&mut self) -> (Answers, BTreeSet<InstanceId>, Batch) {
-        let (answers, begun) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.begun));
-        let batch = self.changes(&answers, &begun);
-        (answers, begun, batch)
+    /// Adds changes that the store doesn't know yet to those before them.
+    fn add(&mut self, id: InstanceId, changes: Changes) {
+        let changes = match self.unwritten.remove(&id) {
+            Some(earlier) => earlier.then(changes),
+            None => changes,
+        };
+        self.unwritten.insert(id, changes);
     }
 
-    /// What `answers` change, and what puts those that have `begun` without any on record.
-    fn changes(&self, answers: &Answers, begun: &BTreeSet<InstanceId>) -> Batch {
-        let changes = answers.iter().filter_map(|(id, (journal, asked_at))| {
-            let book = self.by_instance.get(id)?;
-            Some((*id, book.ledger.changes(journal, *asked_at)))
-        });
-        let unanswered = begun.iter().filter(|id| !answers.contains_key(id));
-        let creations = unanswered.filter_map(|id| Some((*id, self.by_instance.get(id)?.ledger.creation())));
-        changes.chain(creations).collect()
+    /// Drops the ledgers of these instances.
+    fn forget(&mut self, ids: Vec<InstanceId>) {
+        for id in &ids {
+            self.by_instance.remove(id);
+            self.unwritten.remove(id);
+        }
+        self.forgotten.extend(ids);
     }
 
-    fn written(&mut self, batch: Batch) {
+    /// All that the store doesn't know yet.
+    fn take(&mut self) -> Batch {
+        self.submitted = 0;
+        let changes: Vec<_> = std::mem::take(&mut self.unwritten).into_iter().collect();
+        // The ledgers are now as they will be in the store.
+        let view = |(id, _): &(InstanceId, _)| Some((*id, Arc::new(LedgerView::of(&self.by_instance.get(id)?.ledger))));
+        Batch {
+            forgotten: std::mem::take(&mut self.forgotten),
+            shown: changes.iter().filter_map(view).collect(),
+            changes,
+        }
+    }
+
+    /// Has what is written be shown, but for ledgers that were dropped meanwhile.
+    fn show(&mut self, batch: Batch) {
+        for (id, shown) in batch.shown {
+            let is_forgotten = self.forgotten.contains(&id);
+            if let Some(book) = self.by_instance.get_mut(&id).filter(|_| !is_forgotten) {
+                book.shown = shown;
+            }
+        }
+    }
+
+    /// Has what could not be written wait again, but for ledgers that were dropped meanwhile.
+    fn put_back(&mut self, batch: Batch) {
+        for (id, changes) in batch.changes {
+            if !self.forgotten.contains(&id) {
+                let later = self.unwritten.remove(&id);
+                let changes = later.into_iter().fold(changes, Changes::then);
+                self.unwritten.insert(id, changes);
+            }
+        }
+        self.forgotten.extend(batch.forgotten);
+    }
+
+    fn succeeded(&mut self) {
         if std::mem::take(&mut self.is_failing) {
             info!("the ledger can be written again");
-        }
-        self.commit(batch);
-    }
-
-    fn commit(&mut self, batch: Batch) {
-        for (id, changes) in batch {
-            if let Some(book) = self.by_instance.get_mut(&id) {
-                let is_changed = !changes.is_empty();
-                book.ledger.commit(changes);
-                if is_changed {
-                    book.shown = Arc::new(LedgerView::of(&book.ledger));
-                }
-            }
         }
     }
 
@@ -348,31 +350,30 @@ impl State {
             );
         }
     }
+}
 
-    /// Has `answers` wait again: what they showed may be gone from the next ones.
-    fn put_back(&mut self, answers: Answers, begun: BTreeSet<InstanceId>) {
-        for (id, later) in std::mem::replace(&mut self.pending, answers) {
-            add(&mut self.pending, id, later);
-        }
-        self.begun.extend(begun);
-    }
-
-    fn forget(&mut self, ids: &[InstanceId]) {
-        for id in ids {
-            self.by_instance.remove(id);
-            self.pending.remove(id);
-            self.begun.remove(id);
+impl Book {
+    fn new(ledger: Ledger) -> Self {
+        Self {
+            shown: Arc::new(LedgerView::of(&ledger)),
+            ledger,
         }
     }
 }
 
-/// Adds an answer, together with an earlier one of the same instance.
-fn add(answers: &mut Answers, id: InstanceId, (journal, asked_at): (Journal, u64)) {
-    let journal = match answers.remove(&id) {
-        Some((earlier, _)) => earlier.followed_by(journal),
-        None => journal,
-    };
-    answers.insert(id, (journal, asked_at));
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.forgotten.is_empty()
+    }
+
+    /// Who was forgotten may have begun anew.
+    fn write(&self, store: &mut Store) -> Result<(), StoreError> {
+        if !self.forgotten.is_empty() {
+            let forgotten: Vec<InstanceId> = self.forgotten.iter().copied().collect();
+            store.forget(&forgotten)?;
+        }
+        store.write(&self.changes)
+    }
 }
 
 /// How long a write may take until it is said to fail. It goes on: nothing can be known of it until the system answers.
@@ -381,6 +382,85 @@ const LONGEST_WRITE: Duration = Duration::from_mins(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Record;
+    use crate::journal::StatusMessage::{self, Other, Pending, Read, Sent};
+    use crate::ledger::totals::Totals;
+
+    const ID: u64 = 7;
+
+    fn begun(store: Option<Store>) -> Arc<Books> {
+        let books = Books {
+            store: Arc::new(AsyncMutex::new(store)),
+            ..Books::default()
+        };
+        books.begin(ID.into(), SystemTime::UNIX_EPOCH);
+        Arc::new(books)
+    }
+
+    /// Submits an answer a minute after the one before, with this status in it.
+    fn submit(books: &Books, minute: u64, state: StatusMessage) {
+        let record = Record {
+            timestamp: minute * 60,
+            ..Record::example(0, state)
+        };
+        let asked_at = SystemTime::UNIX_EPOCH + Duration::from_secs(minute * 60);
+        books.submit(ID.into(), &Journal::new(vec![record], 0), asked_at);
+    }
+
+    async fn settled(books: &Arc<Books>) -> Arc<LedgerView> {
+        books.settle(Instant::now() + LONGEST_WRITE).await;
+        books.view(ID.into())
+    }
+
+    #[tokio::test]
+    async fn answers_that_wait_for_the_disk_count_as_if_each_had_been_written() {
+        let answers = [(1, Pending), (2, Other), (3, Sent), (4, Read)];
+        let swift = begun(None);
+        for (minute, state) in answers {
+            submit(&swift, minute, state);
+            settled(&swift).await;
+        }
+        let expected = swift.view(ID.into());
+        assert_eq!(expected.totals.transitions.iter().len(), 5);
+
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(directory.path()).unwrap();
+        let slow = begun(Some(store));
+        let disk = slow.store.clone().lock_owned().await;
+        for (minute, state) in answers {
+            submit(&slow, minute, state);
+        }
+        assert_eq!(*slow.view(ID.into()).totals, Totals::default(), "ahead of the store");
+        drop(disk);
+        assert_eq!(settled(&slow).await, expected);
+
+        let failing = begun(None);
+        for (minute, state) in answers {
+            let batch = failing.state().take();
+            submit(&failing, minute, state);
+            failing.state().put_back(batch);
+        }
+        assert_eq!(settled(&failing).await, expected);
+        drop(slow);
+        let (_, ledgers) = Store::open(directory.path()).unwrap();
+        assert_eq!(LedgerView::of(&ledgers[&ID.into()]), *expected);
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_is_dropped_while_it_is_written_comes_back_neither_shown_nor_written() {
+        let outcomes: [fn(&mut State, Batch); 2] = [State::show, State::put_back];
+        for outcome in outcomes {
+            let books = begun(None);
+            submit(&books, 1, Pending);
+            let batch = books.state().take();
+            books.state().forget(vec![ID.into()]);
+            books.begin(ID.into(), SystemTime::UNIX_EPOCH + Duration::from_hours(1));
+            outcome(&mut books.state(), batch);
+            let view = settled(&books).await;
+            assert_eq!((*view.totals).clone(), Totals::default());
+            assert_eq!(view.created, SystemTime::UNIX_EPOCH + Duration::from_hours(1));
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_takes_minutes_is_told_as_failing_once_a_minute_until_it_ends() {
@@ -402,7 +482,7 @@ mod tests {
         };
         let (written, ()) = tokio::join!(books.awaited(writing), watching);
         assert_eq!(written.unwrap(), "written");
-        books.state().written(Vec::new());
+        books.state().succeeded();
         check(2, false);
     }
 }

@@ -22,6 +22,7 @@ use crate::collector::{ByType, Collected, Collector, Contacts, Recipients, Run, 
 use crate::config;
 use crate::flight::{Departure, Flight};
 use crate::green_api::Client;
+use crate::label::LabelValue;
 use crate::snapshot::{self, Fetched};
 
 use self::attempt::Attempt;
@@ -175,7 +176,12 @@ impl Target {
     fn depart(self: &Arc<Self>) -> Option<Due> {
         let journal = self.outgoing.depart_if_due();
         if journal.is_none() {
-            debug!(instance = %self.account().name, "no new request: one is under way, or the latest result is young enough");
+            let latest = self.outgoing.latest().value.fetched.latest;
+            debug!(
+                instance = %self.account().name,
+                latest = latest.map(|fetch| fetch.result.as_str()),
+                "no new request: one is under way, or the latest result is served until the next is due"
+            );
         }
         let others = [
             self.incoming.depart(self, incoming::run),
@@ -197,9 +203,11 @@ impl Target {
     pub async fn landed(self: &Arc<Self>, asked: Instant, deadline: Instant) -> Findings {
         let outgoing = self.outgoing.landed(asked, deadline).await;
         if let Some(flight) = self.statistic.flight() {
-            // It asks for the statuses that the journal has, so it can only begin now.
-            let (target, ids) = (self.clone(), self.outgoing.latest().value.ids());
-            flight.start_if_due(move |previous, start| statistic::run(target, previous, start, ids));
+            // It asks for the statuses that the journal has, so it can only begin now, and not before that was read once.
+            if let Some(ids) = self.outgoing.latest().value.ids {
+                let target = self.clone();
+                flight.start_if_due(move |previous, start| statistic::run(target, previous, start, ids));
+            }
         }
         let fetched = outgoing.map_or_else(
             || Arc::new(self.outgoing.latest().value.fetched.overdue(asked.elapsed())),

@@ -63,9 +63,8 @@ impl Fleet {
         })
     }
 
-    /// Collects by another configuration from now on. An instance that stays keeps its counters, and its wait after a refusal ends; one
-    /// that is no longer listed goes together with its counters, unless it may be a partner account's. Scrapes under way end as they
-    /// began.
+    /// Collects by another configuration from now on. An instance that stays keeps its counters, and its wait after a refusal ends; the
+    /// ledger of one that is no longer listed is kept, in case it comes back, until it is abandoned. Scrapes under way end as they began.
     ///
     /// On an error the present configuration stays.
     pub async fn reload(&self, config: Config) -> Result<(), TlsError> {
@@ -93,30 +92,23 @@ impl Fleet {
         for target in after.targets.values().chain(after.aside.values()) {
             target.end_wait();
         }
-        let gone = before.config.instances.iter().map(|instance| instance.account.id);
-        let gone = gone.filter(|id| self.shard.serves(*id)).collect();
-        self.forget(gone).await;
+        self.forget_abandoned().await;
         Ok(())
     }
 
-    /// Drops the ledgers of which nothing is known any more, as nobody has collected their instances for so long.
+    /// Drops the ledgers of which nothing is known any more, as nobody has collected their instances for so long. As long as a partner
+    /// account's instances are not known, each may be one of them.
     pub async fn forget_abandoned(&self) {
-        self.forget(Vec::new()).await;
-    }
-
-    /// Drops the ledgers of those who are `gone` and of those whom nobody has collected for long. As long as a partner account's
-    /// instances are not known, each may be one of them.
-    async fn forget(&self, gone: Vec<InstanceId>) {
         let is_kept = |id| {
             let present = self.present();
             present.plan.is_unlisted() || present.targets.contains_key(&id)
         };
-        self.books.forget(&gone, self.clock.now(), is_kept).await;
+        self.books.forget_abandoned(self.clock.now(), is_kept).await;
     }
 
     /// Collects every instance; what doesn't answer until `deadline` is shown as late. In order of the ids.
     pub async fn collect(&self, deadline: Instant) -> Vec<snapshot::Instance> {
-        self.enter_late_answers(deadline).await;
+        self.settle_late_answers(deadline).await;
         // Who is known doesn't wait for a partner account to be listed.
         let known = self.present();
         collect::start(known.targets.values(), deadline);
@@ -128,7 +120,7 @@ impl Fleet {
 
     /// Collects the instance whose id or name is `target`; `None` if there is none.
     pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<snapshot::Instance> {
-        self.enter_late_answers(deadline).await;
+        self.settle_late_answers(deadline).await;
         // Who is known doesn't wait for a partner account to be listed.
         let known = self.discovered(Instant::now()).await.find(target);
         let target = match known {
@@ -139,9 +131,8 @@ impl Fleet {
         self.landed([&target].into_iter(), deadline).await.pop()
     }
 
-    /// Has what came too late for the last scrape count before the next answer takes its place, unless the disk is slow: then that waits, and
-    /// the next answer is put together with it.
-    async fn enter_late_answers(&self, deadline: Instant) {
+    /// Has what came too late for the last scrape written, so that this one shows it at once, unless the disk is slow.
+    async fn settle_late_answers(&self, deadline: Instant) {
         let soon = Instant::now() + LONGEST_SETTLING;
         self.books.settle(deadline.min(soon)).await;
     }
@@ -158,7 +149,7 @@ impl Fleet {
         // All requests are under way by themselves; to wait for one after the other takes as long as the longest.
         for target in targets.clone() {
             findings.push(target.landed(asked, landing).await);
-            if self.books.pending() >= MOST_PENDING {
+            if self.books.submitted() >= MOST_SUBMITTED {
                 self.books.settle(landing).await;
             }
         }
@@ -172,6 +163,11 @@ impl Fleet {
         }
         let landed = targets.zip(findings);
         landed.map(|(target, findings)| target.shown(findings)).collect()
+    }
+
+    /// Has all that was answered written before the process ends, unless the disk is slow.
+    pub async fn close(&self) {
+        self.books.settle(Instant::now() + LONGEST_FAREWELL).await;
     }
 
     /// What is known of every instance now, without asking. In order of the ids.
@@ -324,8 +320,11 @@ fn before_settling(deadline: Instant) -> Instant {
     deadline - (left / 10).min(LONGEST_SETTLING)
 }
 
+/// How long the end of the process waits for the disk.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
+
 /// Answers that change something are settled as soon as there are so many: when a fleet is first seen, every answer is one.
-const MOST_PENDING: usize = 1000;
+const MOST_SUBMITTED: usize = 1000;
 
 /// What a write to the disk takes at most on most days.
 const LONGEST_SETTLING: Duration = Duration::from_millis(250);

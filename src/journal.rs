@@ -298,13 +298,6 @@ impl Journal {
         Self { since, ..self }
     }
 
-    /// What this answer and a `later` one say together.
-    #[must_use]
-    pub fn followed_by(mut self, later: Self) -> Self {
-        self.records.extend(later.records);
-        Self::new(self.records, later.malformed).asked_since(self.since.min(later.since))
-    }
-
     /// The distinct statuses.
     pub fn records(&self) -> &[Record] {
         &self.records

@@ -1,11 +1,13 @@
 //! Turns successive answers of an instance's journal, a sliding window of records that change in place, into counters that only
 //! rise (spec section 7).
 //!
-//! It is pure: time is an argument and nothing is kept on disk here. What an answer changes comes first, as a value that can be
-//! made durable, and only then becomes part of the ledger:
+//! It is pure: time is an argument and nothing is kept on disk here. What an answer changes is a value, which becomes part of the ledger
+//! and can be made durable before anything of it is shown:
 //!
 //! ```text
-//! journal, now -> changes -> (store) -> commit -> totals
+//! journal, asked_at -> changes -> commit -> totals
+//!                         |                   |
+//!                         +---->  (store)  ---+-> shown
 //! ```
 //!
 //! What may surprise:
@@ -205,10 +207,7 @@ impl Ledger {
         }
     }
 
-    /// Makes `changes` part of the ledger. They must come from this ledger as it is, but for empty changes committed since: these only
-    /// tell of times.
-    ///
-    /// Where the ledger is kept in a store they must be in it by now; empty ones need not be.
+    /// Makes `changes` part of the ledger. They must come from this ledger as it is.
     pub fn commit(&mut self, changes: Changes) {
         if let Some(at) = changes.at {
             self.last_success = Some(at);
@@ -279,6 +278,24 @@ impl Ledger {
 }
 
 impl Changes {
+    /// These changes and the `later` ones of the ledger that they became part of, as one.
+    #[must_use]
+    pub fn then(mut self, mut later: Self) -> Self {
+        let has = |entries: &[Entry], entry: &Entry| entries.binary_search_by_key(&entry.id(), Entry::id).is_ok();
+        self.entries
+            .retain(|entry| !has(&later.entries, entry) && !has(&later.forgotten, entry));
+        self.forgotten.retain(|entry| !has(&later.entries, entry));
+        self.entries.append(&mut later.entries);
+        self.entries.sort_by_key(Entry::id);
+        self.forgotten.append(&mut later.forgotten);
+        self.forgotten.sort_by_key(Entry::id);
+        Self {
+            at: later.at.or(self.at),
+            summary: later.summary.or(self.summary),
+            ..self
+        }
+    }
+
     /// Whether nothing has to be written. The ledger still has to be told, with [`Ledger::commit`], that an answer came.
     pub fn is_empty(&self) -> bool {
         self.summary.is_none() && self.entries.is_empty() && self.forgotten.is_empty()

@@ -126,28 +126,28 @@ mod tests {
 
     #[tokio::test]
     async fn all_who_ask_before_a_reload_begins_share_what_it_comes_to() {
-        let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
-        let (end, ended) = mpsc::channel();
-        let ended = Mutex::new(ended);
+        let (tell, mut loading) = tokio::sync::mpsc::unbounded_channel();
+        let (go_on, told) = mpsc::channel();
+        let told = Mutex::new(told);
         let load = Arc::new(move || {
-            begin.send(()).unwrap();
-            ended.lock().unwrap().recv().unwrap();
+            tell.send(()).unwrap();
+            told.lock().unwrap().recv().unwrap();
             Ok(Config::default())
         });
         let (books, clock) = (AllBooks::default(), Clock::system());
         let fleet = Fleet::new(Config::default(), Shard::ONLY, books, clock.clone()).unwrap();
         let reloader = Reloader::new(load, Arc::new(fleet), Notifier::new(None), clock);
         let first = reloader.promise();
-        begun.recv().await.unwrap();
+        loading.recv().await.unwrap();
         let others = [(); 10].map(|()| reloader.promise());
         for _ in 0..2 {
-            end.send(()).unwrap();
+            go_on.send(()).unwrap();
         }
         for mut promise in [first].into_iter().chain(others) {
             let outcome = promise.wait_for(Option::is_some).await.unwrap();
             assert_eq!(*outcome, Some(Ok(())));
         }
-        begun.recv().await.unwrap();
-        assert!(begun.try_recv().is_err(), "a third reload");
+        loading.recv().await.unwrap();
+        assert!(loading.try_recv().is_err(), "a third reload");
     }
 }

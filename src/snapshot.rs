@@ -72,6 +72,8 @@ impl LedgerView {
     pub fn of(ledger: &Ledger) -> Self {
         let mut kinds: Vec<Kind> = ledger.entries().iter().map(Entry::kind).collect();
         kinds.extend(ledger.totals().statuses.iter().map(|(kind, _)| kind));
+        // A status of the baseline counts only in the states that it reaches.
+        kinds.extend(ledger.totals().transitions.iter().map(|(labels, _)| labels.kind));
         kinds.sort_unstable();
         kinds.dedup();
         kinds.sort_unstable_by_key(|kind| kind.texts());

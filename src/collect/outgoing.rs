@@ -21,8 +21,9 @@ use crate::snapshot::{Fetch, Fetched};
 #[derive(Debug, Clone)]
 pub(super) struct Outgoing {
     pub(super) fetched: Arc<Fetched>,
-    /// The `idMessage` of every status in the window, for those who must ask for one by name; `None` where nobody does.
-    ids: Option<Arc<[Box<str>]>>,
+    /// The `idMessage` of every status in the window, for those who must ask for one by name; `None` where nobody does, and
+    /// before the first.
+    pub(super) ids: Option<Arc<[Box<str>]>>,
 }
 
 impl Outgoing {
@@ -31,10 +32,6 @@ impl Outgoing {
             fetched: Arc::new(fetched),
             ids: None,
         }
-    }
-
-    pub(super) fn ids(self) -> Arc<[Box<str>]> {
-        self.ids.unwrap_or_default()
     }
 }
 
@@ -92,7 +89,7 @@ pub(super) async fn fetch(
                 .api
                 .books
                 .outgoing
-                .submit(target.id(), reading.journal, reading.asked_at);
+                .submit(target.id(), &reading.journal, reading.asked_at);
         }
         Err(failure) => failed = Some(failure),
     }

@@ -22,6 +22,7 @@ use super::Environment;
 
 /// The exporter, bound to its addresses and not yet serving.
 pub(super) struct Exporter {
+    fleet: Arc<Fleet>,
     pages: Arc<Pages>,
     reloader: Arc<Reloader>,
     notifier: Notifier,
@@ -58,7 +59,8 @@ impl Exporter {
         let notifier = Notifier::new(environment("NOTIFY_SOCKET").as_deref());
         let reloader = Reloader::new(load, fleet.clone(), notifier.clone(), clock.clone());
         Ok(Self {
-            pages: Arc::new(Pages::new(fleet, reloader.clone(), captures, options, clock)),
+            pages: Arc::new(Pages::new(fleet.clone(), reloader.clone(), captures, options, clock)),
+            fleet,
             reloader,
             notifier,
             listeners,
@@ -91,6 +93,7 @@ impl Exporter {
             Some(web_config) => web::serve_configured(self.listeners, web_config, handler, stop).await,
         }
         reloading.abort();
+        self.fleet.close().await;
         info!("stopped");
         Ok(ExitCode::SUCCESS)
     }

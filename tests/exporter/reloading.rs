@@ -150,25 +150,35 @@ async fn reloads_under_continuous_scraping_lose_no_scrape() {
 }
 
 #[tokio::test]
-async fn the_ledger_of_an_instance_that_is_removed_is_gone_and_that_of_one_that_stays_is_not() {
+async fn the_ledger_of_an_instance_that_is_removed_is_kept_in_case_it_comes_back() {
     let (simulator, url) = simulate(&[Behaviour::Healthy; 2]);
-    let published = ["a", "b"].map(|name| SimStatus::new(name, now()));
-    simulator.set_journal(id(0), published.to_vec()).unwrap();
-    let both = config(&simulator, &url, ALWAYS).replace(
-        &format!("id_instance: {}\n", id(1)),
-        &format!("id_instance: {}\n    collectors: [outgoing, incoming]\n", id(1)),
-    );
+    let publish = |names: &[&str]| {
+        let statuses = names.iter().map(|name| SimStatus::new(*name, now()));
+        simulator.set_journal(id(1), statuses.collect()).unwrap();
+    };
+    let counted = async |exporter: &Exporter| {
+        let page = exporter.metrics().await;
+        let of_all = series(&page, "greenapi_outgoing_statuses_total").into_iter();
+        let of_one = of_all.filter(|line| line.contains(&id(1).to_string()));
+        let count = |line: &str| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap();
+        of_one.map(count).sum::<u64>()
+    };
+    publish(&[]);
+    let both = config(&simulator, &url, ALWAYS);
     let storage = TempDir::new().unwrap();
     let flags = ["--storage.path", storage.path().to_str().unwrap()];
     let mut exporter = Exporter::start(&both, &flags).await;
-    let entries = async |exporter: &Exporter| value(&exporter.metrics().await, "greenapi_exporter_ledger_entries");
-    assert!(entries(&exporter).await > Some(2.0));
-    let one = config_where(&simulator, &url, ALWAYS, |index| index == 0);
-    exporter.configure(&one);
+    publish(&["a"]);
+    assert_eq!(counted(&exporter).await, 1);
+    exporter.configure(&config_where(&simulator, &url, ALWAYS, |index| index == 0));
     assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
-    assert_eq!(entries(&exporter).await, Some(2.0));
+    publish(&["a", "b"]);
+    assert_eq!(counted(&exporter).await, 0, "its series are gone");
+    exporter.configure(&both);
+    assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+    assert_eq!(counted(&exporter).await, 2);
     exporter.kill().await;
-    assert_eq!(entries(&Exporter::start(&one, &flags).await).await, Some(2.0));
+    assert_eq!(counted(&Exporter::start(&both, &flags).await).await, 2);
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use greenapi_exporter::journal::{Journal, Labels, Record};
-use greenapi_exporter::ledger::Ledger;
 use greenapi_exporter::ledger::totals::Totals;
+use greenapi_exporter::ledger::{Changes, Ledger};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
@@ -16,12 +16,15 @@ use crate::truth::{
 const WINDOW: Duration = Duration::from_secs(DAY);
 
 /// What happens to the exporter after some time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Visit {
     Scraped,
+    /// The disk could not be written. What changed waits for the next write.
+    Unwritten,
     /// The journal could not be read.
     Failed,
-    KilledBeforeWriting,
+    /// Without what was not yet written.
+    Killed,
     KilledAfterWriting,
     /// With this window from then on, in minutes.
     Restarted(u64),
@@ -32,8 +35,9 @@ fn any_visits() -> impl Strategy<Value = Vec<(u64, Visit)>> {
     let wait = prop_oneof![4 => 0..5 * MINUTE, 2 => 0..DAY, 1 => 0..14 * DAY];
     let visit = prop_oneof![
         6 => Just(Visit::Scraped),
+        2 => Just(Visit::Unwritten),
         1 => Just(Visit::Failed),
-        1 => Just(Visit::KilledBeforeWriting),
+        1 => Just(Visit::Killed),
         1 => Just(Visit::KilledAfterWriting),
         1 => prop_oneof![1..10_u64, 1..30 * 24 * 60_u64].prop_map(Visit::Restarted),
     ];
@@ -50,8 +54,12 @@ fn any_lives() -> impl Strategy<Value = Vec<Life>> {
 
 /// The ledger after these visits and a last one at `end`, and what a store holds of it.
 fn visited(lives: &[Life], visits: &[(u64, Visit)], end: u64) -> (Ledger, Disk) {
-    let mut ledger = Ledger::new(CREATED);
-    let mut disk = Disk::of(&ledger);
+    let ledger = Ledger::new(CREATED);
+    let mut exporter = Exporter {
+        disk: Disk::of(&ledger),
+        ledger,
+        unwritten: None,
+    };
     let (mut now, mut window) = (CREATED, WINDOW);
     let first = [(0, Visit::Scraped)];
     for (wait, visit) in first.iter().chain(visits) {
@@ -59,28 +67,41 @@ fn visited(lives: &[Life], visits: &[(u64, Visit)], end: u64) -> (Ledger, Disk) 
         if now > end {
             break;
         }
-        visited_once(&mut ledger, &mut disk, lives, *visit, window, now);
+        exporter.visited(lives, *visit, window, now);
         if let Visit::Restarted(minutes) = visit {
             window = Duration::from_secs(minutes * MINUTE);
         }
     }
-    visited_once(&mut ledger, &mut disk, lives, Visit::Scraped, window, end);
-    (ledger, disk)
+    exporter.visited(lives, Visit::Scraped, window, end);
+    (exporter.ledger, exporter.disk)
 }
 
-fn visited_once(ledger: &mut Ledger, disk: &mut Disk, lives: &[Life], visit: Visit, window: Duration, now: u64) {
-    let journal = answer(lives, ledger.minutes_to_ask(window, now), now);
-    let changes = ledger.changes(&journal, now);
-    match visit {
-        Visit::Scraped => {
-            disk.write(&changes);
-            ledger.commit(changes);
+/// A ledger, and what the disk knows of it.
+struct Exporter {
+    ledger: Ledger,
+    disk: Disk,
+    unwritten: Option<Changes>,
+}
+
+impl Exporter {
+    fn visited(&mut self, lives: &[Life], visit: Visit, window: Duration, now: u64) {
+        if matches!(visit, Visit::Scraped | Visit::Unwritten | Visit::KilledAfterWriting) {
+            let journal = answer(lives, self.ledger.minutes_to_ask(window, now), now);
+            let changes = self.ledger.changes(&journal, now);
+            self.ledger.commit(changes.clone());
+            let unwritten = match self.unwritten.take() {
+                Some(earlier) => earlier.then(changes),
+                None => changes,
+            };
+            if visit == Visit::Unwritten {
+                self.unwritten = Some(unwritten);
+            } else {
+                self.disk.write(&unwritten);
+            }
         }
-        Visit::Failed => {}
-        Visit::KilledBeforeWriting | Visit::Restarted(_) => *ledger = disk.restart(),
-        Visit::KilledAfterWriting => {
-            disk.write(&changes);
-            *ledger = disk.restart();
+        if matches!(visit, Visit::Killed | Visit::KilledAfterWriting | Visit::Restarted(_)) {
+            self.ledger = self.disk.restart();
+            self.unwritten = None;
         }
     }
 }

@@ -36,8 +36,11 @@ impl Fleet {
 
     /// One scrape, a minute after the one before.
     pub(super) fn scrape(&mut self, number: u64) {
-        let now = CREATED + number * 60;
-        let changes = self.changes(&journal(number), now);
+        self.answer(&journal(number), CREATED + number * 60);
+    }
+
+    pub(super) fn answer(&mut self, journal: &Journal, now: u64) {
+        let changes = self.changes(journal, now);
         self.store.write(&changes).unwrap();
         for (id, changes) in changes {
             self.ledgers.get_mut(&id).unwrap().commit(changes);
