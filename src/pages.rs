@@ -22,7 +22,7 @@ use crate::fleet::Fleet;
 use crate::label::{LabelValue, label_values};
 use crate::process;
 use crate::reload::Reloader;
-use crate::snapshot::{Build, Exporter, HttpRequests, Instance, Snapshot};
+use crate::snapshot::{Build, Exporter, Instance, Snapshot};
 use crate::telemetry::capture::Captures;
 use crate::web::{self, Body, text};
 
@@ -166,6 +166,11 @@ impl Pages {
         let instances = self.fleet.collect(self.deadline(headers)?).await;
         let reload = self.reloader.outcome();
         let (ledger_entries, ledger_errors) = self.fleet.ledgers();
+        let http_requests = self
+            .http_requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let exporter = Exporter {
             started: self.started,
             build: BUILD,
@@ -175,7 +180,7 @@ impl Pages {
             ledger_entries,
             ledger_errors,
             shard: self.fleet.shard(),
-            http_requests: self.http_requests(),
+            http_requests,
             process: process::read(),
         };
         Ok(self.render(headers, instances, Some(exporter), permit))
@@ -313,14 +318,6 @@ impl Pages {
     ) -> io::Result<exposition::Rendered> {
         let snapshot = Arc::new(Snapshot { instances, exporter });
         exposition::render(snapshot, accept, accept_encoding, self.options.exposition)
-    }
-
-    fn http_requests(&self) -> Vec<HttpRequests> {
-        let counts = self.http_requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let requests = counts
-            .iter()
-            .map(|(&(handler, code), &count)| HttpRequests { handler, code, count });
-        requests.collect()
     }
 }
 
