@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::OwnedMutexGuard;
@@ -13,6 +13,7 @@ use crate::account::InstanceId;
 use crate::clock::unix_seconds;
 use crate::journal::Journal;
 use crate::ledger::{Changes, Ledger};
+use crate::lock::locked;
 use crate::snapshot::LedgerView;
 use crate::store::{self, Store, StoreError};
 
@@ -337,8 +338,4 @@ fn add(answers: &mut Answers, id: InstanceId, (journal, now): (Journal, u64)) {
         None => journal,
     };
     answers.insert(id, (journal, now));
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@ mod landing;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use hyper::header::{
@@ -20,6 +20,7 @@ use crate::config;
 use crate::exposition;
 use crate::fleet::Fleet;
 use crate::label::{LabelValue, label_values};
+use crate::lock::locked;
 use crate::process;
 use crate::reload::Reloader;
 use crate::snapshot::{Build, Exporter, Instance, Snapshot};
@@ -122,8 +123,8 @@ impl Pages {
         let headers = answer.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let mut counts = self.http_requests.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((page.as_str(), answer.status().as_u16())).or_default() += 1;
+        let counted = (page.as_str(), answer.status().as_u16());
+        *locked(&self.http_requests).entry(counted).or_default() += 1;
         answer
     }
 
@@ -166,11 +167,7 @@ impl Pages {
         let instances = self.fleet.collect(self.deadline(headers)?).await;
         let reload = self.reloader.outcome();
         let (ledger_entries, ledger_errors) = self.fleet.ledgers();
-        let http_requests = self
-            .http_requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let http_requests = locked(&self.http_requests).clone();
         let exporter = Exporter {
             started: self.started,
             build: BUILD,

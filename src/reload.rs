@@ -1,6 +1,6 @@
 //! Loads the configuration anew, by signal and by request alike: wholly or not at all, one at a time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use tracing::{error, info, warn};
@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fleet::Fleet;
+use crate::lock::locked;
 use crate::systemd::Notifier;
 use crate::yaml::Refusal;
 
@@ -53,7 +54,7 @@ impl Reloader {
 
     /// How the latest reload went.
     pub fn outcome(&self) -> Outcome {
-        *self.outcome_mut()
+        *locked(&self.outcome)
     }
 
     /// Loads the configuration and applies it. On an error, which holds no secret, the present one stays.
@@ -69,7 +70,7 @@ impl Reloader {
         self.notifier.reloading();
         let applied = self.apply().await;
         self.notifier.ready();
-        let mut outcome = self.outcome_mut();
+        let mut outcome = locked(&self.outcome);
         outcome.successful = applied.is_ok();
         match &applied {
             Ok(()) => {
@@ -90,9 +91,5 @@ impl Reloader {
             warn!(warning, "the configuration can be improved");
         }
         self.fleet.reload(config).await.map_err(|error| error.to_string())
-    }
-
-    fn outcome_mut(&self) -> MutexGuard<'_, Outcome> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

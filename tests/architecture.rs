@@ -18,6 +18,7 @@ const CORE: &[&str] = &[
     "journal",
     "label",
     "ledger",
+    "lock",
     "shard",
     "snapshot",
 ];

@@ -1,9 +1,11 @@
 //! The requests of a connection, and whether there are any.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+
+use crate::lock::locked;
 
 /// The requests of a connection. One rule ends all that would never end by itself: a client that sends nothing, that
 /// sends a head byte by byte, that doesn't take its answer, or that is gone.
@@ -30,7 +32,7 @@ impl Requests {
     }
 
     fn step(&self, change: impl FnOnce(usize) -> usize) {
-        let mut load = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut load = locked(&self.0);
         load.under_way = change(load.under_way);
         load.moved = Instant::now();
     }
@@ -40,7 +42,7 @@ impl Requests {
         loop {
             let now = Instant::now();
             let look_again = {
-                let load = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let load = locked(&self.0);
                 let since = if load.under_way == 0 { load.moved } else { now };
                 since + limit
             };
