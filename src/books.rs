@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
@@ -16,6 +16,7 @@ use crate::account::InstanceId;
 use crate::clock::unix_seconds;
 use crate::journal::Journal;
 use crate::ledger::{Changes, Ledger};
+use crate::lock::locked;
 use crate::snapshot::LedgerView;
 use crate::store::{self, Store, StoreError};
 
@@ -273,7 +274,7 @@ impl Books {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 }
 

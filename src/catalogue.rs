@@ -159,7 +159,7 @@ impl Value<'_> {
 impl Number {
     /// The number as the protocols carry it; whole numbers are exact up to 2^53.
     #[expect(clippy::cast_precision_loss, reason = "every sample is a double in the end")]
-    pub fn as_f64(self) -> f64 {
+    pub const fn as_f64(self) -> f64 {
         match self {
             Self::Integer(integer) => integer as f64,
             Self::Float(float) => float,

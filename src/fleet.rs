@@ -1,7 +1,7 @@
 //! All instances: those that the configuration lists and those of a partner account, collected together.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -14,6 +14,7 @@ use crate::collect::{self, Api, Target};
 use crate::config::{self, Config};
 use crate::discovery::{Discovery, Listing};
 use crate::green_api::{Client, TlsError};
+use crate::lock::locked;
 use crate::shard::Shard;
 use crate::snapshot;
 
@@ -229,12 +230,12 @@ impl Fleet {
     }
 
     fn present(&self) -> Arc<Present> {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.present).clone()
     }
 
     /// Goes on with what `next` makes of what is configured, unless that stays; what is configured now.
     fn replace(&self, next: impl FnOnce(&Present) -> Option<Present>) -> Arc<Present> {
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut present = locked(&self.present);
         if let Some(next) = next(&present) {
             *present = Arc::new(next);
         }

@@ -1,9 +1,11 @@
 //! One fetch at a time of one thing, whoever asks, and its latest result for all of them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::lock::locked;
 
 /// Fetches a `T` when it is due. Those who ask while a fetch is under way share its result, and none of them can cancel it.
 #[derive(Debug)]
@@ -128,7 +130,7 @@ impl<T> Flight<T> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 }
 

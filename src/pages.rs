@@ -4,7 +4,7 @@ mod landing;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use hyper::header::{
@@ -20,9 +20,10 @@ use crate::config;
 use crate::exposition;
 use crate::fleet::Fleet;
 use crate::label::{LabelValue, label_values};
+use crate::lock::locked;
 use crate::process;
 use crate::reload::Reloader;
-use crate::snapshot::{Build, Exporter, HttpRequests, Instance, Snapshot};
+use crate::snapshot::{Build, Exporter, Instance, Snapshot};
 use crate::telemetry::capture::Captures;
 use crate::web::{self, Body, text};
 
@@ -121,8 +122,8 @@ impl Pages {
         let headers = answer.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let mut counts = self.http_requests.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((page.as_str(), answer.status().as_u16())).or_default() += 1;
+        let counted = (page.as_str(), answer.status().as_u16());
+        *locked(&self.http_requests).entry(counted).or_default() += 1;
         answer
     }
 
@@ -165,6 +166,7 @@ impl Pages {
         let instances = self.fleet.collect(self.deadline(headers)?).await;
         let reload = self.reloader.outcome();
         let (ledger_entries, ledger_errors) = self.fleet.ledgers();
+        let http_requests = locked(&self.http_requests).clone();
         let exporter = Exporter {
             started: self.started,
             build: BUILD,
@@ -174,7 +176,7 @@ impl Pages {
             ledger_entries,
             ledger_errors,
             shard: self.fleet.shard(),
-            http_requests: self.http_requests(),
+            http_requests,
             process: process::read(),
         };
         Ok(self.render(headers, instances, Some(exporter), permit))
@@ -312,14 +314,6 @@ impl Pages {
     ) -> io::Result<exposition::Rendered> {
         let snapshot = Arc::new(Snapshot { instances, exporter });
         exposition::render(snapshot, accept, accept_encoding, self.options.exposition)
-    }
-
-    fn http_requests(&self) -> Vec<HttpRequests> {
-        let counts = self.http_requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let requests = counts
-            .iter()
-            .map(|(&(handler, code), &count)| HttpRequests { handler, code, count });
-        requests.collect()
     }
 }
 

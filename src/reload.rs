@@ -1,6 +1,6 @@
 //! Loads the configuration anew, by signal and by request alike: wholly or not at all, one at a time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
@@ -9,6 +9,7 @@ use tracing::{error, info};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fleet::Fleet;
+use crate::lock::locked;
 use crate::systemd::Notifier;
 use crate::yaml::Refusal;
 
@@ -59,7 +60,7 @@ impl Reloader {
 
     /// How the latest reload went.
     pub fn outcome(&self) -> Outcome {
-        *self.outcome_mut()
+        *locked(&self.outcome)
     }
 
     /// Loads the configuration and applies it. On an error, which holds no secret, the present one stays.
@@ -73,7 +74,7 @@ impl Reloader {
 
     /// What the next reload to begin will come to.
     fn promise(self: &Arc<Self>) -> Promise {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = locked(&self.next);
         let promised = next.get_or_insert_with(|| {
             let (fulfil, promise) = watch::channel(None);
             let reloader = self.clone();
@@ -87,11 +88,11 @@ impl Reloader {
     async fn reload_in_turn(&self) -> Result<(), String> {
         let _turn = self.turn.lock().await;
         // Who asks from now on may have changed something since: that takes another.
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *locked(&self.next) = None;
         self.notifier.reloading();
         let applied = self.apply().await;
         self.notifier.ready();
-        let mut outcome = self.outcome_mut();
+        let mut outcome = locked(&self.outcome);
         outcome.successful = applied.is_ok();
         match &applied {
             Ok(()) => {
@@ -109,10 +110,6 @@ impl Reloader {
         let config = loaded.map_err(|error| error.to_string())?;
         let config = config.map_err(|error| error.to_string())?;
         self.fleet.reload(config).await.map_err(|error| error.to_string())
-    }
-
-    fn outcome_mut(&self) -> MutexGuard<'_, Outcome> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

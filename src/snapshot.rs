@@ -1,5 +1,6 @@
 //! What is known of every instance, and of the exporter itself, at one moment. A page is a function of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -211,8 +212,8 @@ pub struct Exporter {
     pub ledger_errors: u64,
     /// Which replica this is of those that share the instances.
     pub shard: Shard,
-    /// Answers given, by page and status code, in this order.
-    pub http_requests: Vec<HttpRequests>,
+    /// How many answers were given, by the page's path, or `other`, and the status code.
+    pub http_requests: BTreeMap<(&'static str, u16), u64>,
     /// What the operating system says of the process.
     pub process: Process,
 }
@@ -226,17 +227,6 @@ pub struct Build {
     pub revision: &'static str,
     /// The compiler's version.
     pub rustc: &'static str,
-}
-
-/// Answers of one page with one status code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HttpRequests {
-    /// The page's path, or `other`.
-    pub handler: &'static str,
-    /// The status code.
-    pub code: u16,
-    /// How many.
-    pub count: u64,
 }
 
 /// What the operating system says of the process; absent where it doesn't.

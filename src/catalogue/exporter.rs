@@ -55,9 +55,8 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Requests answered, by page and status code.",
         labels: &["handler", "code"],
         read: Read::Exporter(|exporter, samples| {
-            for requests in &exporter.http_requests {
-                let value = Value::counter(requests.count, exporter.started);
-                samples(&[requests.handler, &requests.code.to_string()], value);
+            for ((handler, code), count) in &exporter.http_requests {
+                samples(&[handler, &code.to_string()], Value::counter(*count, exporter.started));
             }
         }),
     },

@@ -1,7 +1,7 @@
 //! One simulated instance: what it publishes, how it behaves at present, and what it has been asked.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ use super::traffic::{ACQUAINTANCES, Profile, Source};
 use super::world::SimInstance;
 use crate::account::InstanceId;
 use crate::journal::{StatusMessage, TypeMessage};
+use crate::lock::locked;
 
 /// An instance of a running simulator.
 pub(super) struct Site {
@@ -89,25 +90,25 @@ impl Site {
     }
 
     pub(super) fn behaviour(&self) -> Behaviour {
-        self.lock().behaviour
+        locked(&self.state).behaviour
     }
 
     pub(super) fn set_behaviour(&self, behaviour: Behaviour) {
-        self.lock().behaviour = behaviour;
+        locked(&self.state).behaviour = behaviour;
         self.release.send_replace(());
     }
 
     pub(super) fn set_next_behaviours(&self, next: VecDeque<Behaviour>) {
-        self.lock().next = next;
+        locked(&self.state).next = next;
     }
 
     pub(super) fn tell(&self, told: Told) {
-        self.lock().told = told;
+        locked(&self.state).told = told;
     }
 
     /// Notes a request and answers the behaviour that it is due.
     pub(super) fn receive(&self, method: Option<Method>, received: Received) -> Behaviour {
-        let mut state = self.lock();
+        let mut state = locked(&self.state);
         let number = method.map_or(0, |method| {
             let requests = state.requests.entry(method).or_default();
             *requests += 1;
@@ -125,16 +126,16 @@ impl Site {
     }
 
     pub(super) fn requests(&self, method: Method) -> u64 {
-        self.lock().requests.get(&method).copied().unwrap_or(0)
+        locked(&self.state).requests.get(&method).copied().unwrap_or(0)
     }
 
     pub(super) fn latest(&self) -> Vec<Received> {
-        self.lock().latest.iter().cloned().collect()
+        locked(&self.state).latest.iter().cloned().collect()
     }
 
     /// Whether a call in this whole second, in Unix seconds, is one too many: buckets are filled at full seconds (api.md 4).
     pub(super) fn exceeds_limit(&self, method: Method, second: u64) -> bool {
-        let mut state = self.lock();
+        let mut state = locked(&self.state);
         let calls = state.calls.entry(method).or_default();
         if calls.0 != second {
             *calls = (second, 0);
@@ -145,7 +146,7 @@ impl Site {
 
     /// The bytes that a test wants the journal of published statuses to be.
     pub(super) fn verbatim(&self) -> Option<Vec<u8>> {
-        match &self.lock().told {
+        match &locked(&self.state).told {
             Told::Verbatim(bytes) => Some(bytes.to_vec()),
             _ => None,
         }
@@ -154,7 +155,7 @@ impl Site {
     /// The journal of published statuses at `now`, reaching back `minutes`, ordered by the last action.
     pub(super) fn outgoing(&self, now: u64, minutes: u64) -> Vec<SimStatus> {
         let first = now.saturating_sub(minutes * 60);
-        let state = self.lock();
+        let state = locked(&self.state);
         let marked = state.behaviour != Behaviour::Unmarked;
         let sent = state.sent.iter().filter_map(|publication| publication.at(now, marked));
         let mut statuses: Vec<SimStatus> = match &state.told {
@@ -192,7 +193,7 @@ impl Site {
 
     /// Publishes `status` through the API and answers its `idMessage`.
     pub(super) fn publish(&self, now: u64, status: SimStatus) -> String {
-        let mut state = self.lock();
+        let mut state = locked(&self.state);
         let position = u64::try_from(state.sent.len()).unwrap_or(u64::MAX);
         let mut dice = Dice::new(&[self.seed, mix(self.number()), now, position]);
         let id_message = format!("3EB0{:016X}", dice.number());
@@ -219,7 +220,10 @@ impl Site {
             type_message: TypeMessage::Deleted,
             ..status
         };
-        self.lock().deleted.entry(id_message.to_owned()).or_insert(deleted);
+        locked(&self.state)
+            .deleted
+            .entry(id_message.to_owned())
+            .or_insert(deleted);
         true
     }
 
@@ -254,11 +258,6 @@ impl Site {
 
     fn number(&self) -> u64 {
         number_of(&self.id.to_string())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No change is made in two steps, so what a panicking thread left behind is still right.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Copies what is logged of a single instance, at every level, for those who look into it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::logfmt::Line;
+use crate::lock::locked;
 
 /// The captures under way. A clone is another handle of the same ones.
 #[derive(Debug, Clone, Default)]
@@ -76,8 +77,4 @@ impl<S: Subscriber> Layer<S> for Captures {
             }
         }
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

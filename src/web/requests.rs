@@ -1,10 +1,12 @@
 //! The requests of a connection, and whether there are any.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+
+use crate::lock::locked;
 
 /// The requests of a connection. One rule ends all that would never end by itself: a client that sends nothing, that
 /// sends a head byte by byte, that doesn't take its answer, or that is gone.
@@ -54,7 +56,7 @@ impl Requests {
     }
 
     fn load(&self) -> MutexGuard<'_, Load> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 }
 

@@ -1,13 +1,15 @@
 //! Who may ask: names and passwords, of which only bcrypt hashes are known.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bcrypt::HashParts;
 use tokio::sync::Semaphore;
+
+use crate::lock::locked;
 
 /// The users and what their passwords hash to. Without any, everybody is admitted.
 pub(super) struct Users {
@@ -63,15 +65,13 @@ impl Users {
         });
         let is_right = comparison.await.unwrap_or(false) && known.is_some();
         if is_right {
-            let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
-            proven.insert(name, proof);
+            locked(&self.proven).insert(name, proof);
         }
         is_right
     }
 
     fn is_proven(&self, name: &[u8], password: &[u8]) -> bool {
-        let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
-        proven
+        locked(&self.proven)
             .get(name)
             .is_some_and(|proof| hmac::verify(&self.key, password, proof.as_ref()).is_ok())
     }

@@ -1,7 +1,7 @@
 //! The web configuration file while it is served from: read again when it changes, and asked about every request.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode};
@@ -14,6 +14,7 @@ use super::settings::Settings;
 use super::users::Credentials;
 use super::watched::Watched;
 use super::{Body, text};
+use crate::lock::locked;
 use crate::yaml::Refusal;
 
 /// How the exporter is served and to whom, as a file says that may change meanwhile.
@@ -45,7 +46,7 @@ impl WebConfig {
 
     /// Whether it is served by TLS. That doesn't change while it is served.
     pub fn is_tls(&self) -> bool {
-        self.lock().settings.tls.is_some()
+        locked(&self.state).settings.tls.is_some()
     }
 
     /// What the next connection is served with; `None` in the clear.
@@ -78,7 +79,7 @@ impl WebConfig {
 
     /// The settings as of now.
     fn current(&self) -> Arc<Settings> {
-        let mut state = self.lock();
+        let mut state = locked(&self.state);
         if state.files.changed() {
             let mut files = Watched::default();
             let read = Settings::read(&self.path, &mut files);
@@ -97,12 +98,8 @@ impl WebConfig {
         state.settings.clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn is_within_limit(&self, settings: &Settings) -> bool {
-        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut admitted = locked(&self.admitted);
         settings
             .rate_limit
             .is_none_or(|limit| admitted.admit(&limit, Instant::now()))

@@ -13,7 +13,7 @@ use greenapi_exporter::journal::{
 use greenapi_exporter::ledger::Ledger;
 use greenapi_exporter::shard::Shard;
 use greenapi_exporter::snapshot::{
-    Build, Exporter, Fetch, FetchCounters, Fetched, HttpRequests, Instance, LedgerView, Process, Snapshot,
+    Build, Exporter, Fetch, FetchCounters, Fetched, Instance, LedgerView, Process, Snapshot,
 };
 
 /// The time at which the exporter of the fixture started, and `milliseconds` later.
@@ -227,18 +227,7 @@ fn exporter() -> Exporter {
         ledger_entries: 3,
         ledger_errors: 1,
         shard: Shard::new(2, 3).unwrap(),
-        http_requests: vec![
-            HttpRequests {
-                handler: "/metrics",
-                code: 200,
-                count: 61,
-            },
-            HttpRequests {
-                handler: "/probe",
-                code: 400,
-                count: 1,
-            },
-        ],
+        http_requests: [(("/metrics", 200), 61), (("/probe", 400), 1)].into(),
         process: Process {
             cpu_seconds: Some(2.75),
             open_fds: Some(12),

@@ -76,6 +76,19 @@ pub(crate) fn messages(mut page: &[u8]) -> Vec<model::MetricFamily> {
     messages
 }
 
+/// A message that doesn't say since when its metrics count.
+pub(crate) fn without_starts(mut family: model::MetricFamily) -> model::MetricFamily {
+    for metric in &mut family.metric {
+        if let Some(counter) = &mut metric.counter {
+            counter.start_timestamp = None;
+        }
+        if let Some(histogram) = &mut metric.histogram {
+            histogram.start_timestamp = None;
+        }
+    }
+    family
+}
+
 fn labels_of(metric: &model::Metric) -> Vec<(String, String)> {
     let labels = metric.label.iter();
     labels.map(|label| (label.name.clone(), label.value.clone())).collect()
