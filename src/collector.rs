@@ -52,14 +52,6 @@ label_values! {
     }
 }
 
-impl StateInstance {
-    /// Reads the API's word.
-    pub fn parse(text: &str) -> Self {
-        let known = |state: &Self| *state != Self::Other && state.as_str() == text;
-        Self::ALL.iter().copied().find(known).unwrap_or(Self::Other)
-    }
-}
-
 label_values! {
     /// The settings that decide what a journal can show (api.md 2.6).
     Setting {

@@ -40,7 +40,7 @@ label_values! {
         ExtendedText => "extendedTextMessage",
         /// A picture.
         Image => "imageMessage",
-        /// A film.
+        /// A video.
         Video => "videoMessage",
         /// A voice recording.
         Audio => "audioMessage",
@@ -80,24 +80,23 @@ label_values! {
 impl StatusMessage {
     /// Reads the API's word; empty where the field is missing or null.
     pub fn parse(word: &[u8]) -> Self {
-        parse_label(word, Self::Unknown, Self::Other)
+        parse_word(word, Self::Unknown, Self::Other)
     }
 }
 
 impl TypeMessage {
     /// Reads the API's word; empty where the field is missing or null.
     pub fn parse(word: &[u8]) -> Self {
-        parse_label(word, Self::Unknown, Self::Other)
+        parse_word(word, Self::Unknown, Self::Other)
     }
 }
 
-/// Reads one of the API's words; our own `other` and `unknown` are not among them.
-fn parse_label<L: LabelValue + PartialEq>(word: &[u8], unknown: L, other: L) -> L {
+/// Reads one of the API's words; our own `unknown` is not among them.
+fn parse_word<L: LabelValue + PartialEq>(word: &[u8], unknown: L, other: L) -> L {
     if word.is_empty() {
         return unknown;
     }
-    let known = |value: &L| *value != unknown && *value != other && value.as_str().as_bytes() == word;
-    L::ALL.iter().copied().find(known).unwrap_or(other)
+    L::spelled(word).filter(|value| *value != unknown).unwrap_or(other)
 }
 
 impl Audience {

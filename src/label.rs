@@ -7,6 +7,12 @@ pub trait LabelValue: Copy + 'static {
 
     /// The value as it stands in a label.
     fn as_str(self) -> &'static str;
+
+    /// The value that is spelled like this; `None` if none is.
+    fn spelled(text: impl AsRef<[u8]>) -> Option<Self> {
+        let is_spelled = |value: &Self| value.as_str().as_bytes() == text.as_ref();
+        Self::ALL.iter().copied().find(is_spelled)
+    }
 }
 
 /// Defines an enumeration with the label value of each variant.

@@ -53,8 +53,7 @@ label_values! {
 impl PageName {
     /// The page that is always at `path`.
     pub fn at(path: &str) -> Option<Self> {
-        let is_at = |name: &Self| !matches!(name, Self::Metrics | Self::Other) && name.as_str() == path;
-        Self::ALL.iter().copied().find(is_at)
+        Self::spelled(path).filter(|name| !matches!(name, Self::Metrics | Self::Other))
     }
 
     /// The methods that it answers, and their names.

@@ -105,8 +105,8 @@ pub(super) fn collectors(field: &Field<'_>) -> Result<BTreeSet<Collector>, Repor
     let mut collectors = BTreeSet::new();
     let read = |item: Field<'_>| {
         let text = item.text()?;
-        match Collector::ALL.iter().find(|collector| collector.as_str() == text) {
-            Some(collector) if collectors.insert(*collector) => Ok(()),
+        match Collector::spelled(text) {
+            Some(collector) if collectors.insert(collector) => Ok(()),
             Some(_) => Err(item.refuse(format!("`{text}` is listed twice"))),
             None => {
                 let hint = match closest(text, &known) {

@@ -11,6 +11,7 @@ use crate::account::{AccountError, InstanceId, Token};
 use crate::collector::{ContactType, Contacts, Recipients, Setting, Settings, StateInstance};
 use crate::green_api::failure::Failure;
 use crate::journal::StatusMessage;
+use crate::label::LabelValue;
 
 /// Reads `getStateInstance` (api.md 2.5).
 pub fn state(body: &[u8]) -> Result<StateInstance, Failure> {
@@ -20,7 +21,7 @@ pub fn state(body: &[u8]) -> Result<StateInstance, Failure> {
         state_instance: String,
     }
     let answer: Answer = read(body)?;
-    Ok(StateInstance::parse(&answer.state_instance))
+    Ok(StateInstance::spelled(answer.state_instance).unwrap_or(StateInstance::Other))
 }
 
 /// Reads `getSettings` (api.md 2.6). A setting that the answer lacks is absent.
@@ -88,11 +89,7 @@ pub fn contacts(body: &[u8]) -> Result<Contacts, Failure> {
     let mut contacts = Contacts::new();
     read_each(body, |contact: &RawValue| {
         let contact: Contact = serde_json::from_str(contact.get()).unwrap_or_default();
-        let kind = match text(contact.kind) {
-            "user" => ContactType::User,
-            "group" => ContactType::Group,
-            _ => ContactType::Other,
-        };
+        let kind = ContactType::spelled(text(contact.kind)).unwrap_or(ContactType::Other);
         let named = !text(contact.contact_name).is_empty();
         *contacts.entry((kind, named)).or_default() += 1;
     })?;

@@ -164,12 +164,7 @@ impl Behaviour {
     /// The same behaviour with the parameter that `text` spells; `None` if it takes no such parameter.
     fn with_parameter(self, text: &str) -> Option<Self> {
         Some(match self {
-            Self::State(_) => Self::State(
-                StateInstance::ALL
-                    .iter()
-                    .copied()
-                    .find(|state| state.as_str() == text)?,
-            ),
+            Self::State(_) => Self::State(StateInstance::spelled(text)?),
             Self::RateLimited(_) => Self::RateLimited(Some(text.parse().ok()?)),
             Self::Slow(_) => Self::Slow(Duration::try_from_secs_f64(text.parse().ok()?).ok()?),
             Self::Huge(_) => Self::Huge(text.parse().ok()?),
