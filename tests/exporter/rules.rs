@@ -131,6 +131,7 @@ fn every_alert_is_tested_to_fire_and_not_to_fire() {
     }
     #[derive(Deserialize)]
     struct Test {
+        #[serde(default)]
         alert_rule_test: Vec<AlertTest>,
     }
     #[derive(Deserialize)]
