@@ -154,6 +154,17 @@ fn the_job_is_called_what_the_rules_know_it_by() {
 }
 
 #[test]
+fn an_exporter_on_kubernetes_keeps_its_name_when_its_pod_restarts() {
+    let monitor = yaml("deploy/kubernetes/servicemonitor.yaml");
+    let relabelings = monitor["spec"]["endpoints"][0]["relabelings"].as_array().unwrap();
+    let instance = relabelings.iter().find(|rule| rule["targetLabel"] == "instance");
+    assert_eq!(
+        instance.unwrap()["sourceLabels"],
+        serde_json::json!(["__meta_kubernetes_namespace", "__meta_kubernetes_pod_name"])
+    );
+}
+
+#[test]
 fn scripts_are_ones_that_bash_can_read() {
     let scripts = ["generate", "install-tools", "lint", "test-image", "build-release"];
     for script in scripts {
