@@ -1,5 +1,6 @@
 //! The dashboards: what Grafana is given, and that every query finds data on a real Prometheus.
 
+mod accounts;
 mod compose;
 
 use std::collections::{BTreeMap, BTreeSet};

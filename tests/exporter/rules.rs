@@ -91,7 +91,7 @@ fn yaml_files(folder: &str) -> Vec<String> {
 }
 
 /// Runs a program in the repository, expects it to succeed, and answers what it prints.
-fn check(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn check(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     let output = command.args(arguments).current_dir(repository_path(".")).output();
     let output = output.unwrap_or_else(|_| panic!("{program} is missing: run `make test-programs`"));
