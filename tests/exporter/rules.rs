@@ -38,6 +38,7 @@ struct RuleFile {
 
 #[derive(Deserialize)]
 struct Group {
+    interval: Option<String>,
     rules: Vec<Rule>,
 }
 
@@ -66,12 +67,13 @@ pub(crate) fn rule_files() -> Vec<(String, String)> {
 
 /// All rules, optional ones too.
 pub(crate) fn rules() -> Vec<Rule> {
-    let mut rules = Vec::new();
-    for path in all_rule_files() {
-        let file: RuleFile = serde_saphyr::from_str(&repository_file(&path)).unwrap();
-        rules.extend(file.groups.into_iter().flat_map(|group| group.rules));
-    }
-    rules
+    groups().into_iter().flat_map(|group| group.rules).collect()
+}
+
+/// The groups of the rules, optional ones too.
+fn groups() -> Vec<Group> {
+    let file = |path: &String| -> RuleFile { serde_saphyr::from_str(&repository_file(path)).unwrap() };
+    all_rule_files().iter().flat_map(|path| file(path).groups).collect()
 }
 
 fn all_rule_files() -> Vec<String> {
@@ -121,6 +123,19 @@ fn promtool_finds_nothing_to_complain_about() {
 #[test]
 fn alerts_fire_and_do_not_fire_and_survive_a_missed_scrape_and_resolve() {
     check_files("promtool", &["test", "rules"], &yaml_files("deploy/prometheus/tests"));
+}
+
+#[test]
+fn what_reads_days_of_samples_is_not_evaluated_at_every_turn() {
+    for group in groups() {
+        let reads_days = |rule: &Rule| rule.expr.contains("_total[1d]") && rule.record.is_some();
+        let reading = group.rules.iter().find(|rule| reads_days(rule));
+        assert!(
+            reading.is_none() || group.interval.is_some(),
+            "{}",
+            reading.unwrap().expr
+        );
+    }
 }
 
 #[test]
