@@ -229,6 +229,22 @@ fn alertmanager_accepts_its_configuration() {
     check("amtool", &["check-config", "deploy/alertmanager/alertmanager.yml"]);
 }
 
+/// By default it remembers for 120 hours what it has told.
+#[test]
+fn alertmanager_remembers_until_it_repeats() {
+    let config = repository_file("deploy/alertmanager/alertmanager.yml");
+    let intervals: Vec<&str> = config
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("repeat_interval: "))
+        .collect();
+    for interval in &intervals {
+        let (number, unit) = interval.split_at(interval.len() - 1);
+        let hours = BTreeMap::from([("h", 1), ("d", 24), ("w", 168)])[unit];
+        assert!(number.parse::<u64>().unwrap() * hours < 120, "{interval}");
+    }
+    assert_eq!(intervals.len(), 3);
+}
+
 #[test]
 fn alerts_are_told_to_who_can_help() {
     let check_route = |alert: &str, severity: &str, receiver: &str| {
