@@ -165,6 +165,26 @@ fn an_exporter_on_kubernetes_keeps_its_name_when_its_pod_restarts() {
 }
 
 #[test]
+fn an_upgrade_of_the_rpm_restarts_what_runs_and_its_removal_does_not() {
+    let manifest = read("Cargo.toml");
+    let (_, script) = manifest.split_once("\npost_uninstall_script = \"").unwrap();
+    let script = script.strip_prefix("\"\"").unwrap().split("\"\"\"").next().unwrap();
+    for (versions_left, said) in [
+        ("0", "daemon-reload\n"),
+        ("1", "daemon-reload\ntry-restart greenapi-exporter.service\n"),
+    ] {
+        // What it would say is shown instead of kept quiet, and systemd is none.
+        let script = format!("systemctl() {{ echo \"$@\" >&3; }}; exec 3>&1{script}");
+        let output = Command::new("sh")
+            .args(["-e", "-c", &script, "sh", versions_left])
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), said);
+    }
+}
+
+#[test]
 fn scripts_are_ones_that_bash_can_read() {
     let scripts = ["generate", "install-tools", "lint", "test-image", "build-release"];
     for script in scripts {
