@@ -32,3 +32,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- toYaml .Values.config -}}
 {{- end -}}
+
+{{- /* Prometheus Operator refuses a timeout over the interval. Where none is set it is two thirds, and where that can't be told
+(Go's durations have neither days nor, here, parts of a second) Prometheus takes its own, or the interval if that is shorter. */ -}}
+{{- define "greenapi-exporter.scrapeTimeout" -}}
+{{- if .scrapeTimeout -}}
+{{- .scrapeTimeout -}}
+{{- else -}}
+{{- $start := toDate "2006" "2000" -}}
+{{- $seconds := sub (dateModify .interval $start | unixEpoch | int64) ($start | unixEpoch | int64) -}}
+{{- with div (mul 2 $seconds) 3 -}}
+{{- . -}}s
+{{- end -}}
+{{- end -}}
+{{- end -}}
