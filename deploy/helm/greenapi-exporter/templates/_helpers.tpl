@@ -19,6 +19,12 @@ app.kubernetes.io/name: {{ include "greenapi-exporter.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{- /* Not those of the exporter's pods, which the service would take it for. */ -}}
+{{- define "greenapi-exporter.testLabels" -}}
+app.kubernetes.io/name: {{ include "greenapi-exporter.name" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{- define "greenapi-exporter.labels" -}}
 {{ include "greenapi-exporter.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
