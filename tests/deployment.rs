@@ -154,6 +154,37 @@ fn the_job_is_called_what_the_rules_know_it_by() {
 }
 
 #[test]
+fn an_exporter_on_kubernetes_keeps_its_name_when_its_pod_restarts() {
+    let monitor = yaml("deploy/kubernetes/servicemonitor.yaml");
+    let relabelings = monitor["spec"]["endpoints"][0]["relabelings"].as_array().unwrap();
+    let instance = relabelings.iter().find(|rule| rule["targetLabel"] == "instance");
+    assert_eq!(
+        instance.unwrap()["sourceLabels"],
+        serde_json::json!(["__meta_kubernetes_namespace", "__meta_kubernetes_pod_name"])
+    );
+}
+
+#[test]
+fn an_upgrade_of_the_rpm_restarts_what_runs_and_its_removal_does_not() {
+    let manifest = read("Cargo.toml");
+    let (_, script) = manifest.split_once("\npost_uninstall_script = \"").unwrap();
+    let script = script.strip_prefix("\"\"").unwrap().split("\"\"\"").next().unwrap();
+    for (versions_left, said) in [
+        ("0", "daemon-reload\n"),
+        ("1", "daemon-reload\ntry-restart greenapi-exporter.service\n"),
+    ] {
+        // What it would say is shown instead of kept quiet, and systemd is none.
+        let script = format!("systemctl() {{ echo \"$@\" >&3; }}; exec 3>&1{script}");
+        let output = Command::new("sh")
+            .args(["-e", "-c", &script, "sh", versions_left])
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), said);
+    }
+}
+
+#[test]
 fn scripts_are_ones_that_bash_can_read() {
     let scripts = ["generate", "install-tools", "lint", "test-image", "build-release"];
     for script in scripts {

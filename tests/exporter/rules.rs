@@ -38,6 +38,7 @@ struct RuleFile {
 
 #[derive(Deserialize)]
 struct Group {
+    interval: Option<String>,
     rules: Vec<Rule>,
 }
 
@@ -66,12 +67,13 @@ pub(crate) fn rule_files() -> Vec<(String, String)> {
 
 /// All rules, optional ones too.
 pub(crate) fn rules() -> Vec<Rule> {
-    let mut rules = Vec::new();
-    for path in all_rule_files() {
-        let file: RuleFile = serde_saphyr::from_str(&repository_file(&path)).unwrap();
-        rules.extend(file.groups.into_iter().flat_map(|group| group.rules));
-    }
-    rules
+    groups().into_iter().flat_map(|group| group.rules).collect()
+}
+
+/// The groups of the rules, optional ones too.
+fn groups() -> Vec<Group> {
+    let file = |path: &String| -> RuleFile { serde_saphyr::from_str(&repository_file(path)).unwrap() };
+    all_rule_files().iter().flat_map(|path| file(path).groups).collect()
 }
 
 fn all_rule_files() -> Vec<String> {
@@ -91,7 +93,7 @@ fn yaml_files(folder: &str) -> Vec<String> {
 }
 
 /// Runs a program in the repository, expects it to succeed, and answers what it prints.
-fn check(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn check(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     let output = command.args(arguments).current_dir(repository_path(".")).output();
     let output = output.unwrap_or_else(|_| panic!("{program} is missing: run `make test-programs`"));
@@ -124,6 +126,19 @@ fn alerts_fire_and_do_not_fire_and_survive_a_missed_scrape_and_resolve() {
 }
 
 #[test]
+fn what_reads_days_of_samples_is_not_evaluated_at_every_turn() {
+    for group in groups() {
+        let reads_days = |rule: &Rule| rule.expr.contains("_total[1d]") && rule.record.is_some();
+        let reading = group.rules.iter().find(|rule| reads_days(rule));
+        assert!(
+            reading.is_none() || group.interval.is_some(),
+            "{}",
+            reading.unwrap().expr
+        );
+    }
+}
+
+#[test]
 fn every_alert_is_tested_to_fire_and_not_to_fire() {
     #[derive(Deserialize)]
     struct TestFile {
@@ -131,6 +146,7 @@ fn every_alert_is_tested_to_fire_and_not_to_fire() {
     }
     #[derive(Deserialize)]
     struct Test {
+        #[serde(default)]
         alert_rule_test: Vec<AlertTest>,
     }
     #[derive(Deserialize)]
@@ -211,6 +227,22 @@ fn every_alert_has_a_severity_and_texts_and_a_section_in_the_runbooks() {
 #[test]
 fn alertmanager_accepts_its_configuration() {
     check("amtool", &["check-config", "deploy/alertmanager/alertmanager.yml"]);
+}
+
+/// By default it remembers for 120 hours what it has told.
+#[test]
+fn alertmanager_remembers_until_it_repeats() {
+    let config = repository_file("deploy/alertmanager/alertmanager.yml");
+    let intervals: Vec<&str> = config
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("repeat_interval: "))
+        .collect();
+    for interval in &intervals {
+        let (number, unit) = interval.split_at(interval.len() - 1);
+        let hours = BTreeMap::from([("h", 1), ("d", 24), ("w", 168)])[unit];
+        assert!(number.parse::<u64>().unwrap() * hours < 120, "{interval}");
+    }
+    assert_eq!(intervals.len(), 3);
 }
 
 #[test]

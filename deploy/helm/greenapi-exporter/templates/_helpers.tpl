@@ -19,6 +19,12 @@ app.kubernetes.io/name: {{ include "greenapi-exporter.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{- /* Not those of the exporter's pods, which the service would take it for. */ -}}
+{{- define "greenapi-exporter.testLabels" -}}
+app.kubernetes.io/name: {{ include "greenapi-exporter.name" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{- define "greenapi-exporter.labels" -}}
 {{ include "greenapi-exporter.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -31,4 +37,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail "nothing to export: set `config.instances` or `config.partner`, or `demo: true` to try it on simulated data" -}}
 {{- end -}}
 {{- toYaml .Values.config -}}
+{{- end -}}
+
+{{- /* Prometheus Operator refuses a timeout over the interval. Where none is set it is two thirds, and where that can't be told
+(Go's durations have neither days nor, here, parts of a second) Prometheus takes its own, or the interval if that is shorter. */ -}}
+{{- define "greenapi-exporter.scrapeTimeout" -}}
+{{- if .scrapeTimeout -}}
+{{- .scrapeTimeout -}}
+{{- else -}}
+{{- $start := toDate "2006" "2000" -}}
+{{- $seconds := sub (dateModify .interval $start | unixEpoch | int64) ($start | unixEpoch | int64) -}}
+{{- with div (mul 2 $seconds) 3 -}}
+{{- . -}}s
+{{- end -}}
+{{- end -}}
 {{- end -}}
