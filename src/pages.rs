@@ -157,7 +157,7 @@ impl Pages {
             Ok(permit) => answer(permit).await,
             Err(_) => Ok(text(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "too many scrapes are in progress; raise --web.max-requests to allow more\n",
+                "too many scrapes are in progress\n  hint: raise `--web.max-requests` to allow more\n",
             )),
         }
     }
@@ -184,21 +184,34 @@ impl Pages {
 
     async fn probe<B>(&self, request: &Request<B>, permit: OwnedSemaphorePermit) -> Result<Response<Body>, Complaint> {
         let query = Probe::parse(request.uri().query().unwrap_or_default()).ok_or(
-            "one parameter `target` is needed: the id or the name of an instance\n\
+            "one parameter `target` is needed: the id or the name of an instance\n  \
                     hint: with `debug=true` the log of the probe is shown\n",
         )?;
         let deadline = self.deadline(request.headers())?;
-        let unknown = "no instance has this id or name\nhint: `/sd` lists the instances\n";
         if !query.debug {
-            let instance = self.fleet.collect_one(&query.target, deadline).await.ok_or(unknown)?;
+            let Some(instance) = self.fleet.collect_one(&query.target, deadline).await else {
+                return self.unknown_target();
+            };
             return Ok(self.render(request.headers(), vec![instance], None, permit));
         }
         // It may be one of a partner account, which is only known once that is listed.
         self.fleet.list(deadline).await;
-        let config = self.fleet.find(&query.target).ok_or(unknown)?;
+        let Some(config) = self.fleet.find(&query.target) else {
+            return self.unknown_target();
+        };
         let capture = self.captures.open(&config.account.name);
-        let instance = self.fleet.collect_one(&query.target, deadline).await.ok_or(unknown)?;
+        let Some(instance) = self.fleet.collect_one(&query.target, deadline).await else {
+            return self.unknown_target();
+        };
         Ok(self.render_debug(&capture.text(), instance, config))
+    }
+
+    /// Says that there is no such instance, unless it may be one of those that are not known yet.
+    fn unknown_target(&self) -> Result<Response<Body>, Complaint> {
+        match self.fleet.unready() {
+            None => Err("no instance has this id or name\n  hint: `/sd` lists the instances\n"),
+            Some(reason) => Ok(text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"))),
+        }
     }
 
     /// A probe for people: its log, what it would have answered, and the configuration of the instance.
@@ -256,8 +269,14 @@ impl Pages {
     }
 
     fn landing(&self) -> Response<Body> {
+        let unready = self.fleet.unready();
+        let is_outdated = !self.reloader.outcome().successful;
+        let outdated = is_outdated
+            .then_some("the configuration could not be reloaded: the one before is in use, and the log says why");
+        let troubles: Vec<&str> = unready.into_iter().chain(outdated).collect();
         let page = landing::render(
             &self.fleet.known(),
+            &troubles,
             &self.options.telemetry_path,
             &BUILD,
             self.clock.now(),

@@ -8,17 +8,24 @@ use crate::journal::StatusMessage;
 use crate::label::LabelValue;
 use crate::snapshot::{Build, Instance};
 
-/// The page as HTML that needs no script, no font and no picture.
-pub(super) fn render(instances: &[Instance], telemetry_path: &str, build: &Build, now: SystemTime) -> String {
+/// The page as HTML that needs no script, no font and no picture, with what is wrong with the exporter as a whole.
+pub(super) fn render(
+    instances: &[Instance],
+    troubles: &[&str],
+    telemetry_path: &str,
+    build: &Build,
+    now: SystemTime,
+) -> String {
     let mut page = String::with_capacity(8 * 1024 + instances.len() * 512);
     // Writing to a string cannot fail.
-    _ = write_page(&mut page, instances, telemetry_path, build, now);
+    _ = write_page(&mut page, instances, troubles, telemetry_path, build, now);
     page
 }
 
 fn write_page(
     page: &mut String,
     instances: &[Instance],
+    troubles: &[&str],
     telemetry_path: &str,
     build: &Build,
     now: SystemTime,
@@ -51,6 +58,9 @@ fn write_page(
         rustc = Escaped(build.rustc),
         metrics = Escaped(telemetry_path),
     )?;
+    for trouble in troubles {
+        writeln!(page, "<p><strong class=\"down\">{}</strong></p>", Escaped(trouble))?;
+    }
     write_instances(page, instances, now)?;
     page.write_str("</main>\n</body>\n</html>\n")
 }
@@ -226,7 +236,7 @@ mod tests {
             revision: "abc",
             rustc: "1.95.0",
         };
-        let page = render(&instances, "/metrics", &build, now);
+        let page = render(&instances, &["<nothing> is known"], "/metrics", &build, now);
         insta::assert_snapshot!(page.replace(STYLE, ""));
     }
 

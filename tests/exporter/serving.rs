@@ -223,11 +223,13 @@ async fn it_is_not_ready_and_tells_no_targets_while_a_partner_account_cannot_be_
     let (_simulator, url) = simulate(&[Behaviour::Healthy]);
     let token = TempFile::new("token", "d75b3a66374942c5b3c019c698abc2067e151558acbd451234");
     let mut exporter = Exporter::start(&partner_config(&url, &token), &[]).await;
-    for path in ["/-/ready", "/sd"] {
+    for path in ["/-/ready", "/sd", "/probe?target=7", "/probe?target=7&debug=true"] {
         let refused = exporter.get(path).await;
         assert_eq!(refused.status, 503, "{path}");
         assert!(refused.text.contains("not been listed"), "{path}: {}", refused.text);
     }
+    let page = exporter.get("/").await;
+    assert!(page.text.contains("not been listed"), "{}", page.text);
     let line = exporter.logged("cannot list the partner account's instances").await;
     assert!(
         line.contains("check the `api_url` and the token of `partner`"),
