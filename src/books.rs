@@ -171,12 +171,14 @@ impl Books {
     }
 
     /// Enters the answer to what was asked for at `asked_at`. It is shown once it is settled.
-    pub fn submit(&self, id: InstanceId, journal: &Journal, asked_at: SystemTime) {
+    pub fn submit(&self, id: InstanceId, journal: Journal, asked_at: SystemTime) {
         let mut state = self.state();
         let Some(book) = state.by_instance.get_mut(&id) else {
             return;
         };
-        let changes = book.ledger.changes(journal, unix_seconds(asked_at));
+        let changes = book.ledger.changes(&journal, unix_seconds(asked_at));
+        // A long one's memory is needed now.
+        drop(journal);
         if changes.is_empty() {
             book.ledger.commit(changes);
         } else {
@@ -405,7 +407,7 @@ mod tests {
             ..Record::example(0, state)
         };
         let asked_at = SystemTime::UNIX_EPOCH + Duration::from_secs(minute * 60);
-        books.submit(ID.into(), &Journal::new(vec![record], 0), asked_at);
+        books.submit(ID.into(), Journal::new(vec![record], 0), asked_at);
     }
 
     async fn settled(books: &Arc<Books>) -> Arc<LedgerView> {

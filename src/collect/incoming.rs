@@ -27,7 +27,7 @@ pub(super) async fn run(
     let outcome = outcome.map(|reading| {
         let found = count(&reading, previous.value.as_ref());
         let books = &target.api.books.incoming;
-        books.submit(target.id(), &reading.journal, reading.asked_at);
+        books.submit(target.id(), reading.journal, reading.asked_at);
         found
     });
     previous.ran(

@@ -68,7 +68,7 @@ impl<T: Clone + Send + Sync + 'static> Running<T> {
         self.depart(target, |target, previous, start| call.run(target, previous, start))
     }
 
-    /// What it found out once no run is under way that was when it was `asked`, or at `deadline`; then a run that is still awaited has failed.
+    /// What it found out once a run that was under way at `asked` has landed, or at `deadline`; then a run that is still awaited has failed.
     pub(super) async fn landed(&self, asked: Instant, deadline: Instant) -> Option<Box<Run<T>>> {
         let run = match self.0.as_ref()?.landed(asked, deadline).await {
             Some(attempt) => attempt.value?,

@@ -59,7 +59,8 @@ pub(super) async fn fetch(
         && failure.is_transient
         && (asked.last + PACE).max(Instant::now()) < deadline
     {
-        debug!(instance = %target.account().name, %failure, "asking for the journal once more");
+        let (result, cause) = (failure.result.as_str(), &failure.cause);
+        debug!(instance = %target.account().name, result, cause, "asking for the journal once more");
         fetched.counters.count_fetch(failure.result);
         tokio::time::sleep_until(asked.last + PACE).await;
         let _permit = target.api.permit().await;
@@ -89,7 +90,7 @@ pub(super) async fn fetch(
                 .api
                 .books
                 .outgoing
-                .submit(target.id(), &reading.journal, reading.asked_at);
+                .submit(target.id(), reading.journal, reading.asked_at);
         }
         Err(failure) => failed = Some(failure),
     }
