@@ -127,7 +127,8 @@ pub struct Simulate {
     )]
     pub listen_address: SocketAddr,
     /// How many instances to simulate; every tenth fails, each in a different way
-    #[arg(long, value_name = "N", env = "GREENAPI_EXPORTER_INSTANCES", default_value_t = 12)]
+    #[arg(long, value_name = "N", env = "GREENAPI_EXPORTER_INSTANCES", default_value_t = 12,
+        value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub instances: u32,
     /// How the simulation goes.
     #[command(flatten)]
@@ -389,7 +390,7 @@ and in every state up to its present one. Statuses last acted on before the peri
 The series lack the labels that a scrape adds: the second command adds those that dashboards select by; put in your own. Start
 scraping after the backfill, or leave the overlap out of sums.";
 
-/// In the looks of Prometheus' own: clap puts the display name before it.
+/// In the format of Prometheus' own: clap puts the display name before it.
 const VERSION: &str = concat!(
     "version ",
     env!("CARGO_PKG_VERSION"),

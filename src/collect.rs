@@ -198,8 +198,8 @@ impl Target {
         })
     }
 
-    /// What was found out once none of the requests is under way that were when it was `asked`, or at `deadline`; then what is still awaited
-    /// has failed.
+    /// What was found out once every request that was under way at `asked` has landed, or at `deadline`; then what is still awaited has
+    /// failed.
     pub async fn landed(self: &Arc<Self>, asked: Instant, deadline: Instant) -> Findings {
         let outgoing = self.outgoing.landed(asked, deadline).await;
         if let Some(flight) = self.statistic.flight() {

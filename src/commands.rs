@@ -49,8 +49,8 @@ pub(crate) async fn serve(
     let (hangup, stop) = (signal(SignalKind::hangup())?, stop_signal()?);
     let ShardFlags { ordinal, total } = flags.shard;
     let shard = Shard::new(ordinal, total);
-    let shard =
-        shard.with_context(|| format!("there is no replica `{ordinal}` of {total}: they are counted from 0"))?;
+    let shard = shard
+        .with_context(|| format!("there is no replica `{ordinal}` of {total}\n  hint: they are counted from 0"))?;
     let load = Arc::new(move || load(flags.config.config_file.as_deref(), environment));
     let config = load()?;
     let books = open_books(flags.storage.path.as_deref())?;

@@ -13,6 +13,7 @@ use crate::fetch::FetchResult;
 use crate::flight::{Flight, Landing};
 use crate::green_api::answers::{self, PartnerInstance};
 use crate::green_api::{Client, SPACING};
+use crate::label::LabelValue;
 
 /// The instances of a partner account as it lists them, each once and in order of their ids.
 pub type Listing = Arc<[PartnerInstance]>;
@@ -138,15 +139,16 @@ async fn fetch(partner: config::Partner, client: Client, previous: Latest, start
             (latest, start + partner.refresh_interval)
         }
         Err(failure) => {
+            let (result, cause) = (failure.result.as_str(), &failure.cause);
             if previous.has_failed {
-                debug!(%failure, "still cannot list the partner account's instances");
+                debug!(result, cause, "still cannot list the partner account's instances");
             } else {
                 let is_misaddressed = matches!(
                     failure.result,
                     FetchResult::Unauthorized | FetchResult::Forbidden | FetchResult::NotFound | FetchResult::Connect
                 );
                 let hint = is_misaddressed.then_some("check the `api_url` and the token of `partner`");
-                warn!(%failure, hint, "cannot list the partner account's instances");
+                warn!(result, cause, hint, "cannot list the partner account's instances");
             }
             let wait = failure.result.wait(failure.retry_after, 1);
             let latest = Latest {

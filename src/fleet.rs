@@ -107,7 +107,7 @@ impl Fleet {
         self.books.forget_abandoned(self.clock.now(), is_kept).await;
     }
 
-    /// Collects every instance; what doesn't answer until `deadline` is shown as late. In order of the ids.
+    /// Collects every instance; what doesn't answer by `deadline` is shown as late. In order of the ids.
     pub async fn collect(&self, deadline: Instant) -> Vec<snapshot::Instance> {
         self.settle_late_answers(deadline).await;
         // Who is known doesn't wait for a partner account to be listed.

@@ -78,7 +78,7 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         Some(Departure { flight: self.clone() })
     }
 
-    /// The latest value, once no fetch is under way that one who asked at `asked` has to wait for; `None` if one still is at `deadline`.
+    /// The latest value, once a fetch that was under way at `asked` has landed; `None` if it still is at `deadline`.
     ///
     /// A fetch that started later is somebody else's: what was to be known by `asked` has landed before.
     pub async fn landed(&self, asked: Instant, deadline: Instant) -> Option<T> {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_asked_before_a_fetch_began_need_not_wait_for_it() {
+    async fn one_who_asked_before_a_fetch_began_need_not_wait_for_it() {
         let flight = Flight::new(0);
         flight.start_if_due(land(1, SECOND));
         let asked = Instant::now();

@@ -107,7 +107,7 @@ impl Simulator {
         web::serve(listeners, handler, stop).await;
     }
 
-    /// Serves the API on a free port of this machine for as long as the runtime lives, and answers its URL.
+    /// Serves the API on a free port of this machine for as long as the runtime lives, and returns its URL.
     pub fn start(&self) -> io::Result<String> {
         let listener = web::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let url = format!("http://{}", listener.local_addr()?);

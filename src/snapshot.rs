@@ -89,7 +89,7 @@ impl LedgerView {
 }
 
 impl Default for LedgerView {
-    /// Nothing, since ever.
+    /// Nothing counted, since 1970.
     fn default() -> Self {
         Self {
             created: SystemTime::UNIX_EPOCH,

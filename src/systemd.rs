@@ -67,7 +67,7 @@ pub fn sockets() -> io::Result<Vec<TcpListener>> {
     }
     if listeners.is_empty() {
         let complaint =
-            "systemd has passed no socket\n  hint: --web.systemd-socket is for a service with a socket unit";
+            "systemd has passed no socket\n  hint: `--web.systemd-socket` is for a service with a socket unit";
         return Err(io::Error::new(io::ErrorKind::NotFound, complaint));
     }
     Ok(listeners)

@@ -1,4 +1,4 @@
-//! Logs, to standard error: logfmt in the looks of Prometheus' own, or JSON.
+//! Logs, to standard error: logfmt in the format of Prometheus' own, or JSON.
 //!
 //! Only this program's own events are written, at any level: a library's might hold a URL, and with it a token.
 

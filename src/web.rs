@@ -165,7 +165,7 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    // In tasks of their own, so that a slow one doesn't hold up the next connection; gone when no more is accepted.
+    // In tasks of their own, so that a slow one doesn't hold up the next connection; they end with this loop.
     let mut handshakes = JoinSet::new();
     loop {
         tokio::select! {

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use super::Blocks;
 use super::negotiation::Encoding;
 
-/// The blocks, compressed; their bounds are others then.
+/// The blocks, compressed; they then begin and end elsewhere.
 pub(super) fn compress(blocks: Blocks, encoding: Encoding) -> io::Result<Blocks> {
     // A page compresses to a tenth at the first level already; the others take three times as long.
     Ok(match encoding {

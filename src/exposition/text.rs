@@ -50,7 +50,7 @@ const BLOCK: usize = 64 * 1024;
 /// What the page of one instance needs, as a rule.
 const PROBE: usize = 16 * 1024;
 
-/// So few instances that a block becomes little longer than it should.
+/// Few enough that a block barely exceeds [`BLOCK`].
 const INSTANCES: usize = 8;
 
 /// How the lines of a family are written, one family after the other.

@@ -16,7 +16,7 @@ label_values! {
         GetStatusStatistic => "getStatusStatistic",
         /// Publishes a text.
         SendTextStatus => "sendTextStatus",
-        /// Publishes a picture or a film.
+        /// Publishes a picture or a video.
         SendMediaStatus => "sendMediaStatus",
         /// Publishes a voice recording.
         SendVoiceStatus => "sendVoiceStatus",

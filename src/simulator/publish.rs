@@ -45,14 +45,17 @@ pub(super) fn order(method: Method, body: &[u8]) -> Result<Order, String> {
 }
 
 fn media(method: Method, file_name: &str) -> TypeMessage {
-    let film = |extension: &str| {
+    let video = |extension: &str| {
         ["mp4", "mov", "3gp", "webm"]
             .iter()
             .any(|known| extension.eq_ignore_ascii_case(known))
     };
     if method == Method::SendVoiceStatus {
         TypeMessage::Audio
-    } else if file_name.rsplit_once('.').is_some_and(|(_, extension)| film(extension)) {
+    } else if file_name
+        .rsplit_once('.')
+        .is_some_and(|(_, extension)| video(extension))
+    {
         TypeMessage::Video
     } else {
         TypeMessage::Image

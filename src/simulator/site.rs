@@ -106,7 +106,7 @@ impl Site {
         locked(&self.state).told = told;
     }
 
-    /// Notes a request and answers the behaviour that it is due.
+    /// Notes a request and returns the behaviour that is due.
     pub(super) fn receive(&self, method: Option<Method>, received: Received) -> Behaviour {
         let mut state = locked(&self.state);
         let number = method.map_or(0, |method| {
@@ -191,7 +191,7 @@ impl Site {
             .collect()
     }
 
-    /// Publishes `status` through the API and answers its `idMessage`.
+    /// Publishes `status` through the API and returns its `idMessage`.
     pub(super) fn publish(&self, now: u64, status: SimStatus) -> String {
         let mut state = locked(&self.state);
         let position = u64::try_from(state.sent.len()).unwrap_or(u64::MAX);

@@ -25,7 +25,7 @@ pub struct SimStatus {
     pub participants: Vec<String>,
     /// Text, or caption.
     pub text: String,
-    /// Length of a picture's or film's preview, in characters of base64.
+    /// Length of a picture's or video's preview, in characters of base64.
     pub thumbnail: usize,
 }
 

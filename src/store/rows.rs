@@ -216,7 +216,7 @@ mod tests {
         text
     }
 
-    /// A film for seven, seen pending at first and read in the end.
+    /// A video for seven, seen pending at first and read in the end.
     fn ledger() -> Ledger {
         let record = |timestamp, status_message| Record {
             id: StatusId::of("3EB0"),

@@ -1,4 +1,4 @@
-//! A log line as `key=value` pairs, in the looks of Prometheus' own.
+//! A log line as `key=value` pairs, in the format of Prometheus' own.
 
 use std::fmt::{self, Write};
 

@@ -78,7 +78,7 @@ pub(super) fn verifier(
             let of_system = || (section.first_of(&["client_auth_type"]), system_authorities());
             let (field, issuers) = authority.unwrap_or_else(of_system);
             ClientCertificates::issued_by(issuers, provider.clone(), policy.requires())
-                .map_err(|error| field.refuse(format!("cannot verify clients by it: {error}")))?
+                .map_err(|error| field.refuse(format!("cannot verify clients against it: {error}")))?
         }
     };
     Ok(Some(verifier))

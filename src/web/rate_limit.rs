@@ -23,7 +23,7 @@ impl Admitted {
         let paid_until = self.paid_until.map_or(now, |until| until.max(now));
         let ahead = paid_until.duration_since(now);
         let allowance = limit.interval.saturating_mul(limit.burst - 1);
-        // A time too far off to be told would be admitted never again.
+        // Past the clock's range nothing could ever be admitted again.
         let next = paid_until.checked_add(limit.interval);
         if ahead > allowance || next.is_none() {
             return false;

@@ -45,7 +45,7 @@ fn settings(root: &Field<'_>, folder: &Path, files: &mut Watched) -> Result<Sett
     let users = field("basic_auth_users").map(|field| users(&field));
 
     let users = Users::new(users.transpose()?.unwrap_or_default())
-        .map_err(|_| root.refuse_file("the system gives no random numbers"))?;
+        .map_err(|_| root.refuse_file("the system's random numbers failed"))?;
     let (http2, headers) = http.transpose()?.unwrap_or((true, Vec::new()));
     let tls = tls.transpose()?.flatten().map(|mut tls| {
         let protocols: &[&[u8]] = if http2 { &[H2, b"http/1.1"] } else { &[b"http/1.1"] };

@@ -14,7 +14,7 @@ use crate::lock::locked;
 /// The users and what their passwords hash to. Without any, everybody is admitted.
 pub(super) struct Users {
     hashes: BTreeMap<Vec<u8>, String>,
-    /// What an unknown user's password is compared with: no password's hash, of the cost of the dearest user's.
+    /// What an unknown user's password is compared with: a hash of no password, as costly as the costliest user's.
     stand_in: String,
     /// For each user, the password that was right last, under a key that nobody else has: bcrypt is slow on purpose, and
     /// a scraper comes often. Wrong passwords aren't remembered, so that guesses push out nothing.
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_user_costs_as_much_as_the_dearest_known() {
+    fn an_unknown_user_costs_as_much_as_the_most_expensive_known() {
         let users = users(&[("cheap", 4), ("dear", 6)]);
         assert_eq!(Cost::of(&users.stand_in), Ok(Cost(6)));
         // It is compared in earnest, not refused as malformed.

@@ -21,7 +21,7 @@ pub(super) struct KnownKeys {
 struct KnownKey {
     /// The key from behind its opening quote on, and what comes until its value.
     spelled: [u8; HALF],
-    /// A bit for each byte of that. It follows from the length, but to reckon it for every key makes a fold slower by a twentieth.
+    /// A bit for each byte of that. It follows from the length, but computing it per key slows a fold by 5 %.
     bits: u64,
     length: u8,
     /// What the value of such a member is in a status.
@@ -123,7 +123,7 @@ fn slot(start: &[u8; HALF]) -> usize {
 /// The longest key that is kept, with what comes until its value. The longest that the API documents takes 21 bytes.
 const LONGEST: u8 = 32;
 
-/// So many different keys a journal has, as a rule.
+/// How many distinct keys a journal usually has.
 const USUAL: usize = 16;
 
 /// How many are kept.
