@@ -162,6 +162,25 @@ async fn an_answer_that_says_it_is_over_the_limit_is_too_large_at_once() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_read_as_a_whole_may_have_32_mib() {
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    let url = api(|request| async move {
+        let is_queue = request.uri().path().contains("getMessagesCount");
+        let padding = if is_queue { 32 * 1024 * 1024 } else { 0 };
+        Response::new(web::full(format!("{}[]", " ".repeat(padding))))
+    });
+    let collectors = "collectors: [outgoing, incoming, queue]";
+    let mut exporter = Exporter::start(&config(&simulator, &url, collectors), &[]).await;
+    let page = exporter.metrics().await;
+    assert_eq!(gauge(&page, "greenapi_up", 0), Some(1.0));
+    let line = exporter.logged("cannot collect").await;
+    assert!(
+        line.contains("getMessagesCount") && line.contains("too_large"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
 async fn an_answer_that_is_no_http_is_interrupted_and_not_asked_for_again() {
     let (simulator, _) = simulate(&[Behaviour::Healthy]);
     let (url, seen) = raw_api(b"hello world\r\n\r\n").await;
