@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use greenapi_exporter::cli::{Cli, Command};
 use greenapi_exporter::clock::Clock;
-use greenapi_exporter::telemetry;
+use greenapi_exporter::telemetry::{self, LogFormat};
 
 fn main() -> ExitCode {
     let cli = match Cli::read(environment) {
@@ -19,16 +19,17 @@ fn main() -> ExitCode {
             return code;
         }
     };
-    match run(cli) {
-        Ok(code) => code,
-        Err(error) => {
-            #[expect(clippy::print_stderr, reason = "this is where errors are told to people")]
-            {
-                eprintln!("greenapi-exporter: {error:#}");
-            }
-            ExitCode::FAILURE
+    let format = cli.log.format;
+    run(cli).unwrap_or_else(|error| {
+        let error = format!("{error:#}");
+        #[expect(clippy::print_stderr, reason = "this is where errors are told to people")]
+        match format {
+            LogFormat::Logfmt => eprintln!("greenapi-exporter: {error}"),
+            // Who reads the log reads no other lines.
+            LogFormat::Json => tracing::error!(error, "greenapi-exporter ends"),
         }
-    }
+        ExitCode::FAILURE
+    })
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {

@@ -141,6 +141,22 @@ async fn a_bad_file_ends_the_start() {
 }
 
 #[tokio::test]
+async fn a_bad_file_is_told_in_the_format_of_the_log() {
+    let finished = run(&mut binary(&[
+        "demo",
+        "--log.format",
+        "json",
+        "--web.config.file",
+        "/none.yml",
+    ]))
+    .await;
+    let lines = finished.stderr.lines().map(serde_json::from_str::<serde_json::Value>);
+    let last = lines.map(Result::unwrap).next_back().unwrap();
+    assert_eq!(last["level"], "ERROR");
+    assert!(last["error"].as_str().unwrap().contains("/none.yml"), "{last}");
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_there_is_named() {
     let finished = run(binary(&["demo"]).env("GREENAPI_EXPORTER_WEB_CONFIG_FILE", "/nonexistent.yml")).await;
     let expected =
