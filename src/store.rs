@@ -70,8 +70,8 @@ impl Store {
         Ok((store, ledgers))
     }
 
-    /// Says whether the ledgers in `directory` can be opened, and how many statuses they know. No file is made, and no ledger changes;
-    /// the file of an exporter that was killed is repaired.
+    /// Says whether the ledgers in `directory` can be opened, or made if there are none, and how many statuses they know. No file is
+    /// left behind, and no ledger changes; the file of an exporter that was killed is repaired.
     ///
     /// # Errors
     /// As for [`Store::open`].
@@ -79,6 +79,7 @@ impl Store {
         let path = directory.join(FILE);
         look_into(directory)?;
         let Some(database) = file::open(&path)? else {
+            file::try_creating(directory, &path)?;
             return Ok(0);
         };
         let ledgers = load_intact(&database, &path)?;

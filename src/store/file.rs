@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, TableDefinition, WriteTransaction};
@@ -44,12 +44,8 @@ pub(super) fn open(path: &Path) -> Result<Option<Database>, StoreError> {
 
 /// Makes an empty ledger under another name and gives it its own when it is complete, so that no crash leaves half of one.
 pub(super) fn create(directory: &Path, path: &Path) -> Result<Database, StoreError> {
-    // A process number would not do: in containers it is the same everywhere.
-    let draft = directory.join(format!("{FILE}.{:016x}", RandomState::new().hash_one(FILE)));
-    let failed = |error: redb::Error| StoreError::new(&draft, error);
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true).mode(0o600);
-    let file = options.open(&draft).map_err(|error| failed(error.into()))?;
+    let failed = |error: redb::Error| StoreError::new(path, error);
+    let (file, draft) = draft(directory).map_err(|error| failed(error.into()))?;
     let made = fill(file).and_then(|database| {
         // Unlike a new name, a second one can't take the place of another process' ledger.
         std::fs::hard_link(&draft, path)?;
@@ -64,6 +60,26 @@ pub(super) fn create(directory: &Path, path: &Path) -> Result<Database, StoreErr
         }
         other => other.map_err(failed),
     }
+}
+
+/// Sees whether a ledger could be made, and leaves nothing behind.
+pub(super) fn try_creating(directory: &Path, path: &Path) -> Result<(), StoreError> {
+    let tried = draft(directory).and_then(|(_, draft)| std::fs::remove_file(draft));
+    tried.map_err(|error| StoreError::new(path, redb::Error::Io(error)))
+}
+
+/// An empty file under a name that no other has, and that name.
+fn draft(directory: &Path) -> io::Result<(File, PathBuf)> {
+    // A process number would not do: in containers it is the same everywhere.
+    let draft = directory.join(format!("{FILE}.{:016x}", RandomState::new().hash_one(FILE)));
+    let mut options = OpenOptions::new();
+    let file = options
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    Ok((file, draft))
 }
 
 /// Makes an empty ledger of an empty file.

@@ -226,6 +226,8 @@ async fn check_config_says_whether_the_ledger_can_be_opened() {
         "a check makes nothing"
     );
     check("/nowhere", 1, "cannot use the storage directory `/nowhere`").await;
+    // Nobody can make a file there, not even root.
+    check("/proc", 1, "cannot open or write the ledger `/proc/ledger.redb`").await;
     let foreign = TempFile::new("ledger.redb", "not a ledger");
     let directory = foreign.path.parent().unwrap().to_str().unwrap();
     check(directory, 1, "it is not a ledger of greenapi-exporter").await;
