@@ -127,8 +127,14 @@ pub struct Simulate {
     )]
     pub listen_address: SocketAddr,
     /// How many instances to simulate; every tenth fails, each in a different way
-    #[arg(long, value_name = "N", env = "GREENAPI_EXPORTER_INSTANCES", default_value_t = 12,
-        value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        env = "GREENAPI_EXPORTER_INSTANCES",
+        default_value_t = 12,
+        value_parser = clap::value_parser!(u32).range(..=1_000_000)
+    )]
     pub instances: u32,
     /// How the simulation goes.
     #[command(flatten)]
@@ -210,6 +216,7 @@ pub struct Web {
     #[arg(
         long = "web.max-requests",
         value_name = "N",
+        allow_negative_numbers = true,
         env = "GREENAPI_EXPORTER_WEB_MAX_REQUESTS",
         default_value_t = 40,
         value_parser = clap::value_parser!(u16).range(1..)
@@ -239,6 +246,7 @@ pub struct ShardFlags {
     #[arg(
         long = "shard.ordinal",
         value_name = "N",
+        allow_negative_numbers = true,
         env = "GREENAPI_EXPORTER_SHARD_ORDINAL",
         default_value = "0",
         value_parser = parse_ordinal
@@ -248,6 +256,7 @@ pub struct ShardFlags {
     #[arg(
         long = "shard.total",
         value_name = "M",
+        allow_negative_numbers = true,
         env = "GREENAPI_EXPORTER_SHARD_TOTAL",
         default_value_t = 1,
         value_parser = clap::value_parser!(u32).range(1..)
@@ -259,10 +268,16 @@ pub struct ShardFlags {
 #[derive(Debug, Args)]
 pub struct World {
     /// Random seed; the same seed gives the same statuses
-    #[arg(long, value_name = "N", env = "GREENAPI_EXPORTER_SEED", default_value_t = 1)]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        env = "GREENAPI_EXPORTER_SEED",
+        default_value_t = 1
+    )]
     pub seed: u64,
     /// How many times faster than real time the statuses progress
-    #[arg(long, value_name = "FACTOR", env = "GREENAPI_EXPORTER_SPEED", default_value_t = 1.0, value_parser = parse_speed)]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true, env = "GREENAPI_EXPORTER_SPEED", default_value_t = 1.0, value_parser = parse_speed)]
     pub speed: f64,
 }
 

@@ -66,17 +66,30 @@ async fn usage_errors_end_with_1() {
         &["--scrape.timeout-offset", "soon"],
         &["--scrape.timeout-offset", "1e3s"],
         &["--shard.ordinal", "many"],
-        &["--shard.ordinal=-1"],
+        &["--shard.ordinal", "-1"],
         &["--shard.total", "0"],
         &["--web.max-requests", "0"],
         &["backfill"],
         &["backfill", "--target", "x", "--since", "31d"],
         &["demo", "--speed", "-1"],
+        &["simulate", "--instances", "1000001"],
         &["--log.level", "debug", "once"],
     ] {
         let finished = run(&mut binary(arguments)).await;
         assert_eq!(finished.code, Some(1), "{arguments:?}");
         assert!(finished.stderr.starts_with("error: "), "{}", finished.stderr);
+    }
+    for [command, flag] in [
+        ["serve", "--web.max-requests"],
+        ["serve", "--shard.ordinal"],
+        ["serve", "--shard.total"],
+        ["demo", "--seed"],
+        ["demo", "--speed"],
+        ["simulate", "--instances"],
+    ] {
+        let finished = run(&mut binary(&[command, flag, "-1"])).await;
+        let expected = format!("error: invalid value '-1' for '{flag} ");
+        assert!(finished.stderr.starts_with(&expected), "{}", finished.stderr);
     }
 }
 
