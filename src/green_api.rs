@@ -122,9 +122,9 @@ impl Client {
         Ok(whole.freeze())
     }
 
-    /// Gets `url` and returns the body if the answer is a 200 that doesn't say itself that it is longer than is read. All of it must
-    /// come within `timeout`. `turn` chooses the client: instances are asked in the order of their ids, so that
-    /// taking turns by id spreads the requests of a scrape evenly.
+    /// Gets `url` and returns the body if the answer is a 200 that doesn't say itself that it is longer than is read. All of it
+    /// must come within `timeout`. `turn` chooses the client: instances are asked in the order of their ids, so that taking turns
+    /// by id spreads the requests of a scrape evenly.
     async fn get(&self, url: &str, turn: u64, timeout: Duration) -> Result<Body, Failure> {
         let http = usize::try_from(turn % self.http.len() as u64).unwrap_or_default();
         let request = self.http[http].get(url).timeout(timeout);
