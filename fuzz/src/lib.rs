@@ -11,6 +11,9 @@ mod marker;
 pub mod store;
 pub mod web_config;
 
+// The source of the users, which `authorization` takes in, looks for it here.
+use greenapi_exporter::lock;
+
 /// A law: it panics where the input breaks it.
 pub type Law = fn(&[u8]);
 
