@@ -257,7 +257,7 @@ mod tests {
     use TypeMessage::{Deleted, Image, Text};
 
     use super::*;
-    use crate::journal::{Audience, SendByApi};
+    use crate::journal::{Audience, Labels, SendByApi};
     use crate::ledger::Summary;
     use crate::ledger::entry::States;
 
@@ -268,25 +268,36 @@ mod tests {
             send_by_api: SendByApi::True,
             audience: Audience::One,
         };
-        let check = |known: &[TypeMessage], counted: &[TypeMessage], expected: &[TypeMessage]| {
-            let entry = |(id, of): (u128, _)| Entry::restore(id.into(), 0, 0, kind(of), States::default());
-            let totals = Totals {
-                statuses: Counts::new(counted.iter().map(|of| (kind(of), 1)).collect()),
-                ..Totals::default()
-            };
-            let summary = Summary {
-                created: 0,
-                last_success: None,
-                reach: None,
-                totals: Arc::new(totals),
-            };
-            let ledger = Ledger::restore(summary, (0..).zip(known).map(entry).collect());
-            let expected: Vec<Kind> = expected.iter().map(kind).collect();
-            assert_eq!(LedgerView::of(&ledger).kinds, expected, "{known:?} {counted:?}");
+        let labels = |type_message: &TypeMessage| Labels {
+            status_message: StatusMessage::Sent,
+            kind: kind(type_message),
         };
-        check(&[], &[], &[]);
-        check(&[Image], &[], &[Image]);
-        check(&[], &[Image], &[Image]);
-        check(&[Text, Image, Text], &[Text, Deleted], &[Deleted, Image, Text]);
+        let check =
+            |known: &[TypeMessage], counted: &[TypeMessage], passed: &[TypeMessage], expected: &[TypeMessage]| {
+                let entry = |(id, of): (u128, _)| Entry::restore(id.into(), 0, 0, kind(of), States::default());
+                let totals = Totals {
+                    statuses: Counts::new(counted.iter().map(|of| (kind(of), 1)).collect()),
+                    transitions: Counts::new(passed.iter().map(|of| (labels(of), 1)).collect()),
+                    ..Totals::default()
+                };
+                let summary = Summary {
+                    created: 0,
+                    last_success: None,
+                    reach: None,
+                    totals: Arc::new(totals),
+                };
+                let ledger = Ledger::restore(summary, (0..).zip(known).map(entry).collect());
+                let expected: Vec<Kind> = expected.iter().map(kind).collect();
+                assert_eq!(
+                    LedgerView::of(&ledger).kinds,
+                    expected,
+                    "{known:?} {counted:?} {passed:?}"
+                );
+            };
+        check(&[], &[], &[], &[]);
+        check(&[Image], &[], &[], &[Image]);
+        check(&[], &[Image], &[], &[Image]);
+        check(&[], &[], &[Image], &[Image]);
+        check(&[Text, Image, Text], &[Text, Deleted], &[Text], &[Deleted, Image, Text]);
     }
 }
