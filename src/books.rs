@@ -238,8 +238,11 @@ impl Books {
     }
 
     async fn settle_all(&self, mut store: OwnedMutexGuard<MaybeStore>) {
+        if self.state().is_settled() {
+            return;
+        }
         let batch = self.state().take();
-        if store.is_none() || batch.is_empty() {
+        if store.is_none() {
             return self.state().show(batch);
         }
         // It waits for the disk, and the runtime has better to do.
@@ -329,10 +332,10 @@ impl State {
     /// Has what could not be written wait again, but for ledgers that were dropped meanwhile.
     fn put_back(&mut self, batch: Batch) {
         for (id, changes) in batch.changes {
-            if !self.forgotten.contains(&id) {
-                let later = self.unwritten.remove(&id);
-                let changes = later.into_iter().fold(changes, Changes::then);
-                self.unwritten.insert(id, changes);
+            if !self.forgotten.contains(&id)
+                && let Some(later) = self.unwritten.insert(id, changes)
+            {
+                self.add(id, later);
             }
         }
         self.forgotten.extend(batch.forgotten);
@@ -365,10 +368,6 @@ impl Book {
 }
 
 impl Batch {
-    fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.forgotten.is_empty()
-    }
-
     /// Who was forgotten may have begun anew.
     fn write(&self, store: &mut Store) -> Result<(), StoreError> {
         if !self.forgotten.is_empty() {
