@@ -146,12 +146,9 @@ fn is_broken_connection(cause: &(dyn Error + 'static)) -> bool {
 pub(super) fn root_cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     let root: &dyn Error = causes(&error).last().unwrap_or(&error);
-    match root.downcast_ref::<h2::Error>() {
-        // It would repeat what the server says on closing the connection, which may be the URL.
-        Some(error) => format!(
-            "HTTP/2: {}",
-            error.reason().unwrap_or(h2::Reason::NO_ERROR).description()
-        ),
+    match root.downcast_ref().and_then(h2::Error::reason) {
+        // The error would repeat what the server says on closing the connection, which may be the URL.
+        Some(reason) => format!("HTTP/2: {}", reason.description()),
         None => root.to_string(),
     }
 }
