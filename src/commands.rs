@@ -145,11 +145,8 @@ pub(crate) async fn simulate(flags: &Simulate, clock: &Clock) -> anyhow::Result<
     ));
     let (listeners, addresses) = bind(&[flags.listen_address])?;
     let stop = stop_signal()?;
-    print(
-        simulator
-            .describe(&format!("http://{}", authority(&addresses)))
-            .as_bytes(),
-    )?;
+    let url = format!("http://{}", authority(&addresses));
+    print(simulator.describe(&url).as_bytes())?;
     simulator.serve(listeners, stop).await;
     Ok(ExitCode::SUCCESS)
 }
