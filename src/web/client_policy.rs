@@ -20,7 +20,8 @@ pub(super) enum ClientPolicy {
 }
 
 impl ClientPolicy {
-    fn requires(self) -> bool {
+    /// Whether a client without a certificate is refused.
+    pub(super) fn requires(self) -> bool {
         matches!(self, Self::RequireAny | Self::RequireAndVerify)
     }
 }

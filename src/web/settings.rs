@@ -11,7 +11,7 @@ use hyper::header::{
 use rustls::ServerConfig;
 
 use super::rate_limit::RateLimit;
-use super::tls;
+use super::tls::{self, Tls};
 use super::users::{Cost, Users};
 use super::watched::Watched;
 use crate::duration::GoDuration;
@@ -24,6 +24,8 @@ pub(super) struct Settings {
     /// Go with every answer.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) users: Users,
+    /// The keys that keep out clients who don't prove who they are.
+    pub(super) demands: Vec<&'static str>,
     pub(super) rate_limit: Option<RateLimit>,
 }
 
@@ -45,17 +47,28 @@ fn settings(root: &Field<'_>, folder: &Path, files: &mut Watched) -> Result<Sett
     let users = field("basic_auth_users").map(|field| users(&field));
 
     let users = Users::new(users.transpose()?.unwrap_or_default())
-        .map_err(|_| root.refuse_file("the system's random numbers failed"))?;
+        .map_err(|_| root.refuse_file("cannot get random numbers from the system"))?;
     let (http2, headers) = http.transpose()?.unwrap_or((true, Vec::new()));
-    let tls = tls.transpose()?.flatten().map(|mut tls| {
-        let protocols: &[&[u8]] = if http2 { &[H2, b"http/1.1"] } else { &[b"http/1.1"] };
-        tls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        Arc::new(tls)
-    });
+    let mut demands = Vec::new();
+    if !users.is_empty() {
+        demands.push("basic_auth_users");
+    }
+    let tls = tls.transpose()?.flatten().map(
+        |Tls {
+             mut config,
+             demands: of_clients,
+         }| {
+            let protocols: &[&[u8]] = if http2 { &[H2, b"http/1.1"] } else { &[b"http/1.1"] };
+            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            demands.extend(of_clients);
+            Arc::new(config)
+        },
+    );
     Ok(Settings {
         tls,
         headers,
         users,
+        demands,
         rate_limit: rate_limit.transpose()?.flatten(),
     })
 }

@@ -15,6 +15,13 @@ use super::watched::Watched;
 use super::{client_policy, offer, settings};
 use crate::yaml::{Field, Reported, Section, quoted};
 
+/// What is served by TLS.
+pub(super) struct Tls {
+    pub(super) config: ServerConfig,
+    /// The keys that say who clients must prove to be.
+    pub(super) demands: Vec<&'static str>,
+}
+
 /// The keys of the section.
 pub(super) const KEYS: [&str; 13] = [
     "cert",
@@ -33,11 +40,7 @@ pub(super) const KEYS: [&str; 13] = [
 ];
 
 /// What to serve TLS with; `None` where the section asks for none. Files that it names count from `folder`.
-pub(super) fn read(
-    section: &Section<'_>,
-    folder: &Path,
-    files: &mut Watched,
-) -> Result<Option<ServerConfig>, Reported> {
+pub(super) fn read(section: &Section<'_>, folder: &Path, files: &mut Watched) -> Result<Option<Tls>, Reported> {
     let mut pem = |keys| read_pem(section, keys, folder, files);
     let (certificate, key, authority) = (pem(CERTIFICATE), pem(KEY), pem(AUTHORITY));
     let policy = client_policy::read(section);
@@ -60,6 +63,7 @@ pub(super) fn read(
     let key = key.and_then(|pem| private_key(pem.ok_or_else(|| missing(KEY))?));
     let authority = authority.and_then(|pem| pem.map(certificates).transpose());
     let (policy, provider) = (policy?, provider?);
+    let names_authority = matches!(&authority, Ok(Some(_)));
     let clients = authority.and_then(|authority| client_policy::verifier(section, policy, authority, &provider));
 
     let ((certificate, chain), (key, private_key)) = (chain?, key?);
@@ -71,13 +75,24 @@ pub(super) fn read(
     let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions?);
     let builder = builder.map_err(|error| certificate.refuse(error.to_string()))?;
     let (clients, names) = (clients?, names?);
+    let demands = [
+        ("client_auth_type", policy.requires()),
+        ("client_ca_file", names_authority),
+        ("client_allowed_sans", names.is_some()),
+    ];
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(clients) => builder.with_client_cert_verifier(Arc::new(clients.allowing(names))),
     };
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity?)));
     config.ignore_client_order = prefer_own_order?.unwrap_or(true);
-    Ok(Some(config))
+    Ok(Some(Tls {
+        config,
+        demands: demands
+            .into_iter()
+            .filter_map(|(key, is_made)| is_made.then_some(key))
+            .collect(),
+    }))
 }
 
 /// What stands behind the first of `keys`, or in the file that the second names, which the toolkit prefers.

@@ -107,13 +107,13 @@ impl WebConfig {
 }
 
 /// Why a change is only used after a restart, if so.
-fn needs_restart(before: &Settings, after: &Settings) -> Option<&'static str> {
+fn needs_restart(before: &Settings, after: &Settings) -> Option<String> {
     if before.tls.is_some() != after.tls.is_some() {
-        return Some("TLS is switched on or off only by a restart");
+        return Some("TLS is switched on or off only by a restart".to_owned());
     }
-    // A file that is being written is empty for a moment, and everybody would be let in meanwhile.
-    let are_users_gone = !before.users.is_empty() && after.users.is_empty();
-    are_users_gone.then_some("passwords are switched off only by a restart")
+    // While a file is being written its end is missing, and clients would be let in whom that keeps out.
+    let lifted = before.demands.iter().find(|key| !after.demands.contains(key))?;
+    Some(format!("`{lifted}` is lifted only by a restart"))
 }
 
 async fn is_admitted<B>(settings: &Settings, request: &Request<B>) -> bool {

@@ -474,7 +474,30 @@ async fn passwords_are_never_switched_off_while_it_is_served() {
         );
     }
     let log = site.exporter.stop().await.stderr;
-    assert_eq!(log.matches("only by a restart").count(), 2, "{log}");
+    assert_eq!(
+        log.matches("`basic_auth_users` is lifted only by a restart").count(),
+        2,
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn what_clients_must_prove_is_not_lifted_while_the_file_is_being_written() {
+    let lines =
+        "client_auth_type: RequireAndVerifyClientCert\nclient_ca_file: ca.pem\nclient_allowed_sans: [scraper.example]";
+    let site = Site::start_tls(lines).await;
+    let whole = fs::read_to_string(site.path("web.yml")).unwrap();
+    let mut written = whole.as_str();
+    for lifted in ["client_allowed_sans", "client_ca_file", "client_auth_type"] {
+        let (kept, _) = written.split_once(lifted).unwrap();
+        site.replace("web.yml", kept);
+        assert!(!site.admits("").await, "without {lifted}");
+        assert!(!site.admits("stranger").await, "without {lifted}");
+        assert!(site.admits("client").await, "without {lifted}");
+        written = kept;
+    }
+    let log = site.exporter.stop().await.stderr;
+    assert_eq!(log.matches("is lifted only by a restart").count(), 3, "{log}");
 }
 
 #[tokio::test]
