@@ -1,6 +1,6 @@
 //! Reads a journal, published or incoming, in one request: as far back as the ledger needs. What lies in the window is told apart.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tracing::debug;
 
@@ -9,7 +9,7 @@ use crate::books::Books;
 use crate::clock::unix_seconds;
 use crate::green_api::JournalMethod;
 use crate::green_api::failure::Failure;
-use crate::journal::{Journal, Record, minutes};
+use crate::journal::{Journal, Record};
 use crate::label::LabelValue;
 
 /// A journal as it was answered.
@@ -33,6 +33,12 @@ fn is_in_window(record: &Record, window_start: Option<u64>) -> bool {
     window_start.is_none_or(|start| record.timestamp >= start)
 }
 
+/// When the window began of which more is asked for, since more was missed or it is no whole number of minutes.
+fn window_start(window: Duration, minutes: u64, now: u64) -> Option<u64> {
+    let is_widened = minutes.saturating_mul(60) > window.as_secs();
+    is_widened.then(|| now.saturating_sub(window.as_secs()))
+}
+
 /// Makes one request, for as much as `books` have missed, and gives the `idMessage` of every status in the window to `on_id`.
 pub(super) async fn read(
     target: &Target,
@@ -43,9 +49,8 @@ pub(super) async fn read(
     let (config, window) = (&target.config, target.config.settings.window);
     let now = target.api.clock.now();
     let asked_for = books.minutes_to_ask(target.id(), window, now);
-    let is_widened = asked_for > minutes(window);
     debug!(instance = %target.account().name, method = method.as_str(), minutes = asked_for, "asking for the journal");
-    let window_start = is_widened.then(|| unix_seconds(now).saturating_sub(window.as_secs()));
+    let window_start = window_start(window, asked_for, unix_seconds(now));
     let mut records = Vec::new();
     let (client, id, credentials) = (&target.api.client, target.id(), &config.credentials);
     let timeout = config.settings.timeout;
@@ -70,6 +75,21 @@ pub(super) async fn read(
 mod tests {
     use super::*;
     use crate::journal::StatusMessage;
+
+    #[test]
+    fn the_window_is_told_apart_where_more_than_it_is_asked_for() {
+        let check = |window, minutes, expected| {
+            assert_eq!(
+                window_start(Duration::from_secs(window), minutes, 10_000),
+                expected,
+                "{window}"
+            );
+        };
+        check(600, 10, None);
+        check(600, 11, Some(9_400));
+        check(630, 11, Some(9_370));
+        check(10_060, u64::MAX, Some(0));
+    }
 
     #[test]
     fn the_window_begins_with_its_first_second_or_is_all_that_was_asked_for() {
