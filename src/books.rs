@@ -68,15 +68,22 @@ impl AllBooks {
         tokio::join!(self.outgoing.settle(deadline), self.incoming.settle(deadline));
     }
 
+    /// Writes all that isn't on record yet before the program ends, and waits for it until `deadline`.
+    pub async fn close(&self, deadline: Instant) {
+        for books in self.each() {
+            books.state().submit_successes();
+        }
+        self.settle(deadline).await;
+    }
+
     /// Drops the ledgers of those whose journal nobody has read for so long before `now` that none of its statuses is known any more,
-    /// unless `is_kept`.
-    pub async fn forget_abandoned(&self, now: SystemTime, is_kept: impl Fn(InstanceId) -> bool) {
+    /// unless `is_kept`. The store is told when it is next settled; a program that is killed before drops them after its next start.
+    pub fn forget_abandoned(&self, now: SystemTime, is_kept: impl Fn(InstanceId) -> bool) {
         for books in self.each() {
             let mut ids = books.abandoned(now);
             ids.retain(|id| !is_kept(*id));
             books.state().forget(ids);
         }
-        self.settle(Instant::now() + LONGEST_WRITE).await;
     }
 
     fn each(&self) -> impl Iterator<Item = &Books> {
@@ -91,12 +98,9 @@ const INCOMING: &str = "incoming";
 #[derive(Debug, Default)]
 pub struct Books {
     state: Mutex<State>,
-    /// Held by the one who writes: batches reach it one after the other.
-    store: Arc<AsyncMutex<MaybeStore>>,
+    /// Held by the one who writes: batches reach it one after the other. Absent where counters start from zero with the process.
+    store: Arc<AsyncMutex<Option<Store>>>,
 }
-
-/// Absent where counters start from zero with the process.
-type MaybeStore = Option<Store>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -231,13 +235,13 @@ impl Books {
         let settled = async {
             let (books, store) = (self.clone(), self.store.clone().lock_owned().await);
             // A task of its own, so that a scraper who hangs up leaves no write half entered.
-            tokio::spawn(async move { books.settle_all(store).await }).await
+            tokio::spawn(async move { books.write_unwritten(store).await }).await
         };
         // Being late is no error: the next scrape shows it.
         _ = tokio::time::timeout_at(deadline, settled).await;
     }
 
-    async fn settle_all(&self, mut store: OwnedMutexGuard<MaybeStore>) {
+    async fn write_unwritten(&self, mut store: OwnedMutexGuard<Option<Store>>) {
         if self.state().is_settled() {
             return;
         }
@@ -297,6 +301,19 @@ impl State {
         self.unwritten.insert(id, changes);
     }
 
+    /// Submits when each journal was last read, where the record is less precise.
+    fn submit_successes(&mut self) {
+        let changes = |(id, book): (&InstanceId, &mut Book)| {
+            let changes = book.ledger.precise_success();
+            book.ledger.commit(changes.clone());
+            (!changes.is_empty()).then_some((*id, changes))
+        };
+        let changes: Vec<_> = self.by_instance.iter_mut().filter_map(changes).collect();
+        for (id, changes) in changes {
+            self.add(id, changes);
+        }
+    }
+
     /// Drops the ledgers of these instances.
     fn forget(&mut self, ids: Vec<InstanceId>) {
         for id in &ids {
@@ -319,7 +336,7 @@ impl State {
         }
     }
 
-    /// Has what is written be shown, but for ledgers that were dropped meanwhile.
+    /// Shows what was written, except of ledgers that were dropped meanwhile.
     fn show(&mut self, batch: Batch) {
         for (id, shown) in batch.shown {
             let is_forgotten = self.forgotten.contains(&id);
@@ -329,7 +346,7 @@ impl State {
         }
     }
 
-    /// Has what could not be written wait again, but for ledgers that were dropped meanwhile.
+    /// Puts back what could not be written, except of ledgers that were dropped meanwhile.
     fn put_back(&mut self, batch: Batch) {
         for (id, changes) in batch.changes {
             if !self.forgotten.contains(&id)
@@ -368,7 +385,7 @@ impl Book {
 }
 
 impl Batch {
-    /// Who was forgotten may have begun anew.
+    /// Forgets first: an instance that was forgotten may have begun anew.
     fn write(&self, store: &mut Store) -> Result<(), StoreError> {
         if !self.forgotten.is_empty() {
             let forgotten: Vec<InstanceId> = self.forgotten.iter().copied().collect();

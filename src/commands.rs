@@ -55,7 +55,7 @@ pub(crate) async fn serve(
     let config = load()?;
     let books = open_books(flags.storage.path.as_deref())?;
     let fleet = Fleet::new(config, shard, books, clock.clone())?;
-    fleet.forget_abandoned().await;
+    fleet.forget_abandoned();
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock)?;
     exporter.run(hangup, stop).await
 }

@@ -40,7 +40,8 @@ struct Plan {
 struct Present {
     plan: Plan,
     targets: Targets,
-    /// Those that were collected before a partner account that is not known yet was configured, each of which may be one of its instances.
+    /// Targets that are no longer collected but may come back: those whose requests are under way or have to wait, and all while a partner
+    /// account is not listed, since each may be one of its instances.
     aside: Targets,
 }
 
@@ -68,7 +69,7 @@ impl Fleet {
     /// ledger of one that is no longer listed is kept, in case it comes back, until it is abandoned. Scrapes under way end as they began.
     ///
     /// On an error the present configuration stays.
-    pub async fn reload(&self, config: Config) -> Result<(), TlsError> {
+    pub fn reload(&self, config: Config) -> Result<(), TlsError> {
         let present = self.present();
         let before = &present.plan;
         let is_same_api = before.config.max_concurrent_requests == config.max_concurrent_requests
@@ -93,24 +94,24 @@ impl Fleet {
         for target in after.targets.values().chain(after.aside.values()) {
             target.end_wait();
         }
-        self.forget_abandoned().await;
+        self.forget_abandoned();
         Ok(())
     }
 
     /// Drops the ledgers of which nothing is known any more, as nobody has collected their instances for so long. As long as a partner
     /// account's instances are not known, each may be one of them.
-    pub async fn forget_abandoned(&self) {
+    pub fn forget_abandoned(&self) {
         let is_kept = |id| {
             let present = self.present();
             present.plan.is_unlisted() || present.targets.contains_key(&id)
         };
-        self.books.forget_abandoned(self.clock.now(), is_kept).await;
+        self.books.forget_abandoned(self.clock.now(), is_kept);
     }
 
     /// Collects every instance; what doesn't answer by `deadline` is shown as late. In order of the ids.
     pub async fn collect(&self, deadline: Instant) -> Vec<snapshot::Instance> {
         self.settle_late_answers(deadline).await;
-        // Who is known doesn't wait for a partner account to be listed.
+        // Known instances don't wait for a partner account to be listed.
         let known = self.present();
         collect::start(known.targets.values(), deadline);
         let present = self.discovered(before_settling(deadline)).await;
@@ -122,7 +123,7 @@ impl Fleet {
     /// Collects the instance whose id or name is `target`; `None` if there is none.
     pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<snapshot::Instance> {
         self.settle_late_answers(deadline).await;
-        // Who is known doesn't wait for a partner account to be listed.
+        // Known instances don't wait for a partner account to be listed.
         let known = self.discovered(Instant::now()).await.find(target);
         let target = match known {
             Some(target) => target,
@@ -132,7 +133,7 @@ impl Fleet {
         self.landed([&target].into_iter(), deadline).await.pop()
     }
 
-    /// Has what came too late for the last scrape written, so that this one shows it at once, unless the disk is slow.
+    /// Writes answers that came too late for the last scrape, so that this one shows them at once, unless the disk is slow.
     async fn settle_late_answers(&self, deadline: Instant) {
         let soon = Instant::now() + LONGEST_SETTLING;
         self.books.settle(deadline.min(soon)).await;
@@ -166,9 +167,9 @@ impl Fleet {
         landed.map(|(target, findings)| target.shown(findings)).collect()
     }
 
-    /// Has all that was answered written before the process ends, unless the disk is slow.
+    /// Writes every answer that has come, before the process ends, unless the disk is slow.
     pub async fn close(&self) {
-        self.books.settle(Instant::now() + LONGEST_FAREWELL).await;
+        self.books.close(Instant::now() + LONGEST_FAREWELL).await;
     }
 
     /// What is known of every instance now, without asking. In order of the ids.
@@ -265,11 +266,11 @@ impl Plan {
             (id, target)
         };
         let targets: Targets = wanted.into_iter().map(target).collect();
-        let mut aside = Targets::new();
-        if self.is_unlisted() {
-            let uncollected = before.iter().filter(|(id, _)| !targets.contains_key(id));
-            aside.extend(uncollected.map(|(id, target)| (*id, target.clone())));
-        }
+        let is_aside = |(id, target): &(&InstanceId, &Arc<Target>)| {
+            !targets.contains_key(id) && (self.is_unlisted() || !target.is_idle())
+        };
+        let aside = before.iter().filter(is_aside);
+        let aside = aside.map(|(id, target)| (*id, target.clone())).collect();
         Present {
             plan: self,
             targets,
@@ -327,7 +328,7 @@ const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
 /// Answers that change something are settled as soon as there are so many: when a fleet is first seen, every answer is one.
 const MOST_SUBMITTED: usize = 1000;
 
-/// What a write to the disk takes at most on most days.
+/// How long a write usually takes, at most.
 const LONGEST_SETTLING: Duration = Duration::from_millis(250);
 
 fn api(config: &Config, books: &AllBooks, clock: &Clock) -> Result<Arc<Api>, TlsError> {

@@ -53,7 +53,8 @@ pub struct Summary {
     pub created: u64,
     /// When the last answer came, in Unix seconds, up to 10 minutes too early; absent before the first.
     ///
-    /// It is put on record only now and then, or every scrape would write. Too early a time merely asks for more after a restart.
+    /// It is put on record only now and then, or every scrape would write, and when the program stops. Where it is killed, the time is too
+    /// early after a restart: more is asked for, and a gap may be up to 10 minutes too long.
     pub last_success: Option<u64>,
     /// The farthest back that an answer has reached, in Unix seconds; absent before the first.
     pub reach: Option<u64>,
@@ -144,7 +145,7 @@ impl Ledger {
     /// The minutes to ask the API for at `now`, in Unix seconds: at least `window`, and all that was missed since the last answer (spec
     /// 7.4), or since the ledger's creation if there was none.
     ///
-    /// Where the clock has gone back behind the last success, nobody knows for how long we were away and everything is asked for;
+    /// Where the clock has gone back to before the last success, nobody knows for how long we were away and everything is asked for;
     /// less than the overlap is a mere correction of the clock.
     pub fn minutes_to_ask(&self, window: Duration, now: u64) -> u64 {
         let missed = match self.last_success {
@@ -202,6 +203,20 @@ impl Ledger {
         Changes {
             at: None,
             summary: Some(self.summary.clone()),
+            entries: Vec::new(),
+            forgotten: Vec::new(),
+        }
+    }
+
+    /// What puts the last success on record to the second; nothing where it is.
+    pub fn precise_success(&self) -> Changes {
+        let is_precise = self.summary.last_success == self.last_success;
+        Changes {
+            at: None,
+            summary: (!is_precise).then(|| Summary {
+                last_success: self.last_success,
+                ..self.summary.clone()
+            }),
             entries: Vec::new(),
             forgotten: Vec::new(),
         }

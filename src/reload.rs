@@ -87,7 +87,7 @@ impl Reloader {
 
     async fn reload_in_turn(&self) -> Result<(), String> {
         let _turn = self.turn.lock().await;
-        // Who asks from now on may have changed something since: that takes another.
+        // Whoever asks from now on may have changed something since: that takes another.
         *locked(&self.next) = None;
         self.notifier.reloading();
         let applied = self.apply().await;
@@ -109,7 +109,7 @@ impl Reloader {
         let loaded = tokio::task::spawn_blocking(move || load()).await;
         let config = loaded.map_err(|error| error.to_string())?;
         let config = config.map_err(|error| error.to_string())?;
-        self.fleet.reload(config).await.map_err(|error| error.to_string())
+        self.fleet.reload(config).map_err(|error| error.to_string())
     }
 }
 

@@ -77,6 +77,26 @@ fn an_absence_of_more_than_30_days_is_a_gap() {
 }
 
 #[test]
+fn a_program_that_stops_puts_the_last_answer_on_record_so_that_no_gap_is_made_up() {
+    let mut ledger = Ledger::new(0);
+    let (first, last) = (DAY, DAY + 9 * MINUTE);
+    let answer = Journal::new(Vec::new(), 0);
+    ledger.apply(&answer, first);
+    ledger.apply(&answer, last);
+    assert_eq!(
+        ledger.summary().last_success,
+        Some(first),
+        "the second is too soon to be written down"
+    );
+    ledger.commit(ledger.precise_success());
+    assert!(ledger.precise_success().is_empty());
+    let mut restored = Ledger::restore(ledger.summary().clone(), Vec::new());
+    assert_eq!(restored.last_success(), Some(last));
+    restored.apply(&answer, last + 30 * DAY);
+    assert_eq!(restored.totals().gaps, 0);
+}
+
+#[test]
 fn a_request_reaches_back_to_the_last_answer_and_at_least_over_the_window() {
     let (short, day) = (Duration::from_secs(5 * MINUTE), Duration::from_secs(DAY));
     let check = |last_answer: Option<u64>, window, now, expected| {
