@@ -1,11 +1,11 @@
 //! Collects one instance: which requests are made, how often, and what is shown when they are late.
 
-mod attempt;
 mod call;
 mod incoming;
 mod optional;
 mod outgoing;
 mod reading;
+mod requests;
 mod statistic;
 
 use std::pin::Pin;
@@ -25,14 +25,17 @@ use crate::green_api::Client;
 use crate::label::LabelValue;
 use crate::snapshot::{self, Fetched};
 
-use self::attempt::Attempt;
 use self::optional::{Optional, Running};
 use self::outgoing::Outgoing;
+use self::requests::Paced;
 use self::statistic::Statistic;
 
 /// Starts every request of `targets` that is due. Those of a scrape with this `deadline` may be repeated if it leaves room.
 pub fn start<'a>(targets: impl IntoIterator<Item = &'a Arc<Target>>, deadline: Instant) {
-    let due: Vec<Due> = targets.into_iter().filter_map(Target::depart).collect();
+    let due: Vec<Due> = targets
+        .into_iter()
+        .filter_map(|target| target.depart(deadline))
+        .collect();
     if !due.is_empty() {
         tokio::spawn(take_turns(due, deadline));
     }
@@ -63,7 +66,7 @@ async fn take_turns(due: Vec<Due>, deadline: Instant) {
 /// The fetches of a target that are due.
 struct Due {
     target: Arc<Target>,
-    journal: Option<Departure<Attempt<Outgoing>>>,
+    journal: Option<Departure<Paced<Outgoing>>>,
     /// Each waits for a turn of its own once it is spawned.
     others: Vec<Fetching>,
 }
@@ -88,7 +91,7 @@ pub struct Target {
     /// How it is configured.
     pub config: Arc<config::Instance>,
     api: Arc<Api>,
-    outgoing: Arc<Flight<Attempt<Outgoing>>>,
+    outgoing: Arc<Flight<Paced<Outgoing>>>,
     incoming: Running<ByType>,
     state: Running<StateInstance>,
     settings: Running<Settings>,
@@ -117,7 +120,7 @@ impl Target {
             ..Fetched::nothing(now)
         };
         Self {
-            outgoing: Flight::new(Attempt::of(Outgoing::new(fetched))),
+            outgoing: Flight::new(Paced::of(Outgoing::new(fetched))),
             incoming: Optional::new(on(Collector::Incoming)),
             state: Optional::new(on(Collector::State)),
             settings: Optional::new(on(Collector::Settings)),
@@ -172,8 +175,19 @@ impl Target {
         self.config.account.id
     }
 
-    /// The fetches that are due, if any are; all of them are under way from now on.
-    fn depart(self: &Arc<Self>) -> Option<Due> {
+    /// Whether no request is under way or has to wait.
+    pub fn is_idle(&self) -> bool {
+        self.outgoing.is_idle()
+            && self.incoming.is_idle()
+            && self.state.is_idle()
+            && self.settings.is_idle()
+            && self.statistic.is_idle()
+            && self.contacts.is_idle()
+            && self.queue.is_idle()
+    }
+
+    /// The fetches that are due, if any are; all of them are under way from now on, for a scrape with this `deadline`.
+    fn depart(self: &Arc<Self>, deadline: Instant) -> Option<Due> {
         let journal = self.outgoing.depart_if_due();
         if journal.is_none() {
             let latest = self.outgoing.latest().value.fetched.latest;
@@ -184,11 +198,11 @@ impl Target {
             );
         }
         let others = [
-            self.incoming.depart(self, incoming::run),
-            self.state.depart_calling(self, &call::STATE),
-            self.settings.depart_calling(self, &call::SETTINGS),
-            self.contacts.depart_calling(self, &call::CONTACTS),
-            self.queue.depart_calling(self, &call::QUEUE),
+            self.incoming.depart(self, deadline, incoming::run),
+            self.state.depart_calling(self, deadline, &call::STATE),
+            self.settings.depart_calling(self, deadline, &call::SETTINGS),
+            self.contacts.depart_calling(self, deadline, &call::CONTACTS),
+            self.queue.depart_calling(self, deadline, &call::QUEUE),
         ];
         let others: Vec<_> = others.into_iter().flatten().collect();
         (journal.is_some() || !others.is_empty()).then(|| Due {
@@ -306,7 +320,7 @@ mod tests {
                 }),
             };
             let target = Arc::new(Target::new(config.into(), Arc::new(api)));
-            let due = || target.depart().unwrap().others;
+            let due = || target.depart(Instant::now()).unwrap().others;
             // A paused clock stands still for as long as something blocks: here, until the answer has come.
             let (answered, answer) = std::sync::mpsc::channel::<()>();
             let blocking = tokio::task::spawn_blocking(move || answer.recv());

@@ -162,7 +162,7 @@ async fn fetch(partner: config::Partner, client: Client, previous: Latest, start
     Landing {
         value,
         due,
-        earliest: start + SPACING,
+        earliest: Instant::now() + SPACING,
     }
 }
 

@@ -104,6 +104,11 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         }
     }
 
+    /// Whether no fetch is under way and the next may start.
+    pub fn is_idle(&self) -> bool {
+        self.state().due.is_some_and(|due| due <= Instant::now())
+    }
+
     /// The latest value as it is now.
     pub fn latest(&self) -> T {
         self.state().latest.clone()

@@ -195,10 +195,6 @@ fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 /// The API takes one request a second per instance and method (api.md 4).
 pub const SPACING: Duration = Duration::from_secs(1);
 
-/// How far apart requests are that follow each other by themselves: it is the seconds of the API's clock that count (api.md 4), and two
-/// requests that are sent exactly one apart may arrive within the same.
-pub const PACE: Duration = Duration::from_millis(1100);
-
 /// How long a connection is kept without use: longer than the usual scrape interval of a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Target;
-use super::attempt::{Asked, Attempt};
 use super::optional::LatestRun;
+use super::requests::Paced;
 use crate::collector::{Contacts, Recipients, Settings, StateInstance};
 use crate::flight::Landing;
 use crate::green_api::failure::Failure;
@@ -58,22 +58,17 @@ impl<T> Call<T> {
     pub(super) async fn run(
         &self,
         target: Arc<Target>,
-        previous: Attempt<LatestRun<T>>,
+        previous: Paced<LatestRun<T>>,
         start: Instant,
-    ) -> Landing<Attempt<LatestRun<T>>> {
-        previous.spaced().await;
-        let (last, outcome) = self.make(&target, "").await;
-        previous.ran(&target, self.method, outcome, Asked { start, last }, self.spacing)
+        deadline: Instant,
+    ) -> Landing<Paced<LatestRun<T>>> {
+        let mut requests = previous.requests(start, Some(deadline), None);
+        let outcome = requests.make(&target, self.method, || self.answer(&target, "")).await;
+        previous.ran(&target, self.method, outcome, &requests, self.spacing)
     }
 
-    /// Makes one request, and tells when it was made.
-    pub(super) async fn make(&self, target: &Target, query: &str) -> (Instant, Result<T, Failure>) {
-        let _permit = target.api.permit().await;
-        let asked = Instant::now();
-        (asked, self.answer(target, query).await)
-    }
-
-    async fn answer(&self, target: &Target, query: &str) -> Result<T, Failure> {
+    /// Makes one request.
+    pub(super) async fn answer(&self, target: &Target, query: &str) -> Result<T, Failure> {
         let (client, id, config) = (&target.api.client, target.id(), &target.config);
         let timeout = config.settings.timeout;
         let body = client.call(self.method, query, id, &config.credentials, timeout);

@@ -5,43 +5,36 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Target;
-use super::attempt::{Asked, Attempt};
 use super::optional::LatestRun;
 use super::reading::{Reading, read};
-use crate::collector::{ByType, Run};
+use super::requests::Paced;
+use crate::collector::ByType;
 use crate::flight::Landing;
 use crate::green_api::{JournalMethod, SPACING};
 use crate::label::LabelValue;
+use crate::snapshot::LedgerView;
 
 /// Reads the journal and counts its distinct statuses. A type once seen stays, at 0.
 pub(super) async fn run(
     target: Arc<Target>,
-    previous: Attempt<LatestRun<ByType>>,
+    previous: Paced<LatestRun<ByType>>,
     start: Instant,
-) -> Landing<Attempt<LatestRun<ByType>>> {
-    previous.spaced().await;
-    let permit = target.api.permit().await;
-    let last = Instant::now();
-    let outcome = read(&target, JournalMethod::Incoming, &target.api.books.incoming, |_| ()).await;
-    drop(permit);
+    deadline: Instant,
+) -> Landing<Paced<LatestRun<ByType>>> {
+    let (method, books) = (JournalMethod::Incoming, &target.api.books.incoming);
+    let mut requests = previous.requests(start, Some(deadline), None);
+    let answer = || read(&target, method, books, |_| ());
+    let outcome = requests.make(&target, method.as_str(), answer).await;
     let outcome = outcome.map(|reading| {
-        let found = count(&reading, previous.value.as_ref());
-        let books = &target.api.books.incoming;
+        let found = count(&reading, &books.view(target.id()));
         books.submit(target.id(), reading.journal, reading.asked_at);
         found
     });
-    previous.ran(
-        &target,
-        JournalMethod::Incoming.as_str(),
-        outcome,
-        Asked { start, last },
-        SPACING,
-    )
+    previous.ran(&target, method.as_str(), outcome, &requests, SPACING)
 }
 
-fn count(reading: &Reading, previous: Option<&Run<ByType>>) -> ByType {
-    let before = Run::found(previous).into_iter().flatten();
-    let mut by_type: ByType = before.map(|(kind, _)| (*kind, 0)).collect();
+fn count(reading: &Reading, known: &LedgerView) -> ByType {
+    let mut by_type: ByType = known.kinds.iter().map(|kind| (kind.type_message, 0)).collect();
     for record in reading.in_window() {
         *by_type.entry(record.type_message).or_default() += 1;
     }

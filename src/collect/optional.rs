@@ -6,16 +6,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::attempt::{Asked, Attempt};
 use super::call::Call;
+use super::requests::{Paced, Requests};
 use super::{Fetching, Target};
 use crate::collector::Run;
 use crate::flight::{Flight, Landing};
 use crate::green_api::failure::Failure;
 use crate::label::LabelValue;
 
-/// The flight of a collector; absent where the collector is off.
-pub(super) struct Optional<T>(Option<Arc<Flight<Attempt<T>>>>);
+/// A collector, and its flight once it has been on.
+pub(super) struct Optional<T> {
+    flight: Option<Arc<Flight<Paced<T>>>>,
+    is_on: bool,
+}
 
 /// A collector that shows what it found out when it last ran.
 pub(super) type Running<T> = Optional<LatestRun<T>>;
@@ -25,52 +28,73 @@ pub(super) type LatestRun<T> = Option<Run<T>>;
 
 impl<T: Clone + Default + Send + Sync + 'static> Optional<T> {
     pub(super) fn new(is_on: bool) -> Self {
-        Self(is_on.then(|| Flight::new(Attempt::default())))
+        Self {
+            flight: is_on.then(|| Flight::new(Paced::default())),
+            is_on,
+        }
     }
 
-    /// The same, going on with the flight of `before` if there was one.
+    /// The same, going on with the flight of `before` if there was one. One that is off keeps it for as long as its requests are under
+    /// way or have to wait, in case it is on again by then.
     pub(super) fn after(self, before: &Self) -> Self {
-        Self(self.0.map(|new| before.0.clone().unwrap_or(new)))
+        let earlier = before.flight.clone();
+        Self {
+            flight: earlier.filter(|flight| self.is_on || !flight.is_idle()).or(self.flight),
+            is_on: self.is_on,
+        }
     }
 
     pub(super) fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.is_on
     }
 
-    pub(super) fn flight(&self) -> Option<&Arc<Flight<Attempt<T>>>> {
-        self.0.as_ref()
+    /// Its flight, unless it is off.
+    pub(super) fn flight(&self) -> Option<&Arc<Flight<Paced<T>>>> {
+        self.flight.as_ref().filter(|_| self.is_on)
+    }
+
+    /// Whether no request is under way or has to wait.
+    pub(super) fn is_idle(&self) -> bool {
+        self.flight.as_ref().is_none_or(|flight| flight.is_idle())
     }
 
     /// Ends the wait after the latest answer.
     pub(super) fn end_wait(&self) {
-        if let Some(flight) = &self.0 {
+        if let Some(flight) = &self.flight {
             flight.end_wait();
         }
     }
 }
 
 impl<T: Clone + Send + Sync + 'static> Running<T> {
-    /// The run that is due, if one is; it is under way from now on.
-    pub(super) fn depart<F: Future<Output = Landing<Attempt<LatestRun<T>>>> + Send + 'static>(
+    /// The run that is due, if one is; it is under way from now on, for a scrape with this `deadline`.
+    pub(super) fn depart<F: Future<Output = Landing<Paced<LatestRun<T>>>> + Send + 'static>(
         &self,
         target: &Arc<Target>,
-        run: impl FnOnce(Arc<Target>, Attempt<LatestRun<T>>, Instant) -> F + Send + 'static,
+        deadline: Instant,
+        run: impl FnOnce(Arc<Target>, Paced<LatestRun<T>>, Instant, Instant) -> F + Send + 'static,
     ) -> Option<Fetching> {
-        let departure = self.0.as_ref()?.depart_if_due()?;
+        let departure = self.flight()?.depart_if_due()?;
         let target = target.clone();
         Some(Box::pin(
-            departure.fly(move |previous, start| run(target, previous, start)),
+            departure.fly(move |previous, start| run(target, previous, start, deadline)),
         ))
     }
 
     /// The same for a collector that makes one `call`.
-    pub(super) fn depart_calling(&self, target: &Arc<Target>, call: &'static Call<T>) -> Option<Fetching> {
-        self.depart(target, |target, previous, start| call.run(target, previous, start))
+    pub(super) fn depart_calling(
+        &self,
+        target: &Arc<Target>,
+        deadline: Instant,
+        call: &'static Call<T>,
+    ) -> Option<Fetching> {
+        let run = |target, previous, start, deadline| call.run(target, previous, start, deadline);
+        self.depart(target, deadline, run)
     }
 
     /// What it found out once a run that was under way at `asked` has landed, or at `deadline`; then a run that is still awaited has failed.
     pub(super) async fn landed(&self, asked: Instant, deadline: Instant) -> Option<Box<Run<T>>> {
-        let run = match self.0.as_ref()?.landed(asked, deadline).await {
+        let run = match self.flight()?.landed(asked, deadline).await {
             Some(attempt) => attempt.value?,
             None => Run {
                 found: None,
@@ -82,21 +106,21 @@ impl<T: Clone + Send + Sync + 'static> Running<T> {
 
     /// What it found out by now.
     pub(super) fn known(&self) -> Option<Box<Run<T>>> {
-        self.0.as_ref()?.latest().value.map(Box::new)
+        self.flight()?.latest().value.map(Box::new)
     }
 }
 
-impl<T> Attempt<LatestRun<T>> {
-    /// The landing of the next run, which made one request, with what it came to.
+impl<T> Paced<LatestRun<T>> {
+    /// The landing of the next run, which made `requests`, with what it came to.
     pub(super) fn ran(
         &self,
         target: &Target,
         method: &str,
         outcome: Result<T, Failure>,
-        asked: Asked,
+        requests: &Requests,
         spacing: Duration,
     ) -> Landing<Self> {
-        let duration = asked.last.elapsed();
+        let duration = requests.duration();
         let (found, failure) = match outcome {
             Ok(found) => (Some(found), None),
             Err(failure) => (None, Some(failure)),
@@ -104,7 +128,7 @@ impl<T> Attempt<LatestRun<T>> {
         log(target, method, Run::has_failed(self.value.as_ref()), failure.as_ref());
         let min_interval = target.config.settings.min_interval;
         let run = Some(Run { found, duration });
-        self.landing(run, failure.as_ref(), asked, spacing, min_interval)
+        self.landing(run, failure.as_ref(), requests, spacing, min_interval)
     }
 }
 

@@ -7,12 +7,12 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Target;
-use super::attempt::{Asked, Attempt};
 use super::reading::{Reading, read};
+use super::requests::Paced;
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
 use crate::green_api::failure::Failure;
-use crate::green_api::{JournalMethod, PACE, SPACING};
+use crate::green_api::{JournalMethod, SPACING};
 use crate::journal::Tally;
 use crate::label::LabelValue;
 use crate::snapshot::{Fetch, Fetched};
@@ -38,44 +38,33 @@ impl Outgoing {
 /// What one request answered, and the ids in it if they are kept.
 type Answer = (Reading, Option<Arc<[Box<str>]>>);
 
-/// Reads the journal. After a passing fault it asks once more, if that leaves room before `deadline`.
+/// Reads the journal.
 pub(super) async fn fetch(
     target: Arc<Target>,
     permit: Option<OwnedSemaphorePermit>,
-    previous: Attempt<Outgoing>,
+    previous: Paced<Outgoing>,
     start: Instant,
     deadline: Instant,
-) -> Landing<Attempt<Outgoing>> {
-    previous.spaced().await;
-    let mut fetched = Fetched::clone(&previous.value.fetched);
-    let first_asked = Instant::now();
-    let mut asked = Asked {
-        start,
-        last: first_asked,
-    };
-    let mut outcome = answer(&target).await;
-    drop(permit);
-    if let Err(failure) = &outcome
-        && failure.is_transient
-        && (asked.last + PACE).max(Instant::now()) < deadline
-    {
-        let (result, cause) = (failure.result.as_str(), &failure.cause);
-        debug!(instance = %target.account().name, result, cause, "asking for the journal once more");
-        fetched.counters.count_fetch(failure.result);
-        tokio::time::sleep_until(asked.last + PACE).await;
-        let _permit = target.api.permit().await;
-        asked.last = Instant::now();
-        outcome = answer(&target).await;
-    }
+) -> Landing<Paced<Outgoing>> {
+    let mut requests = previous.requests(start, Some(deadline), permit);
+    let method = JournalMethod::Outgoing.as_str();
+    let outcome = requests.make(&target, method, || answer(&target)).await;
     let result = outcome
         .as_ref()
         .map_or_else(|failure| failure.result, |_| FetchResult::Ok);
-    log(&target, fetched.latest.map(|fetch| fetch.result), &outcome);
+    log(
+        &target,
+        previous.value.fetched.latest.map(|fetch| fetch.result),
+        &outcome,
+    );
 
-    fetched.counters.count_fetch(result);
+    let mut fetched = Fetched::clone(&previous.value.fetched);
+    for result in requests.repeated.into_iter().chain([result]) {
+        fetched.counters.count_fetch(result);
+    }
     fetched.latest = Some(Fetch {
         result,
-        duration: first_asked.elapsed(),
+        duration: requests.duration(),
     });
     let mut ids = previous.value.ids.clone();
     let mut failed = None;
@@ -99,7 +88,7 @@ pub(super) async fn fetch(
         ids,
     };
     let min_interval = target.config.settings.min_interval;
-    previous.landing(value, failed.as_ref(), asked, SPACING, min_interval)
+    previous.landing(value, failed.as_ref(), &requests, SPACING, min_interval)
 }
 
 /// Makes one request.

@@ -1,80 +1,152 @@
-//! An attempt to fetch something, and when the next may be made.
+//! The requests of a fetch: how far apart they are, when one is made once more, and when the next fetch may begin.
 
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+use tracing::debug;
 
+use super::Target;
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
 use crate::green_api::SPACING;
 use crate::green_api::failure::Failure;
+use crate::label::LabelValue;
 
 /// The latest value of something fetched, and what the next fetch must know of the requests before it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Attempt<T> {
+pub(super) struct Paced<T> {
     pub(super) value: T,
     /// How many requests in succession were rate limited.
     rate_limited_in_a_row: u32,
-    last_request: Option<Instant>,
+    /// When the last request ended.
+    last_ended: Option<Instant>,
 }
 
-/// When a fetch began, which may have waited for its turn, and when it made its last request.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
-    pub(super) start: Instant,
-    pub(super) last: Instant,
+/// The requests of one fetch.
+#[derive(Debug)]
+pub(super) struct Requests {
+    /// When the fetch began. It may have waited for its turn before the first request.
+    start: Instant,
+    /// What a repetition must leave room before; absent where no scrape waits.
+    deadline: Option<Instant>,
+    /// Allows the first, where its turn has come already.
+    permit: Option<OwnedSemaphorePermit>,
+    first_made: Option<Instant>,
+    last_made: Option<Instant>,
+    /// When the last one ended, this fetch's or the one's before.
+    last_ended: Option<Instant>,
+    /// What a request came to that was repeated.
+    pub(super) repeated: Option<FetchResult>,
 }
 
-impl<T> Attempt<T> {
-    /// None yet, but for the value that is known.
+impl Requests {
+    /// Makes a request when its turn comes, and repeats it after a transient failure, if that leaves room before the deadline (spec 6).
+    pub(super) async fn make<T, F: Future<Output = Result<T, Failure>>>(
+        &mut self,
+        target: &Target,
+        method: &str,
+        mut request: impl FnMut() -> F,
+    ) -> Result<T, Failure> {
+        let outcome = self.make_one(target, &mut request).await;
+        match outcome {
+            Err(failure) if failure.is_transient && self.have_room() => {
+                let (result, cause) = (failure.result.as_str(), &failure.cause);
+                debug!(instance = %target.account().name, method, result, cause, "asking once more");
+                self.repeated = Some(failure.result);
+                self.make_one(target, &mut request).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Makes a request a second after the last one ended: it may have arrived just before its answer was sent, however early it was sent.
+    async fn make_one<F: Future>(&mut self, target: &Target, request: &mut impl FnMut() -> F) -> F::Output {
+        if let Some(last) = self.last_ended {
+            tokio::time::sleep_until(last + SPACING).await;
+        }
+        let _permit = match self.permit.take() {
+            Some(permit) => Some(permit),
+            None => target.api.permit().await,
+        };
+        let now = Instant::now();
+        self.first_made.get_or_insert(now);
+        self.last_made = Some(now);
+        let outcome = request().await;
+        self.last_ended = Some(Instant::now());
+        outcome
+    }
+
+    fn have_room(&self) -> bool {
+        let next = self.last_ended.map(|last| last + SPACING);
+        self.deadline.is_none_or(|deadline| next < Some(deadline))
+    }
+
+    /// How long it is since the first was made.
+    pub(super) fn duration(&self) -> Duration {
+        self.first_made.unwrap_or(self.start).elapsed()
+    }
+}
+
+impl<T> Paced<T> {
+    /// No request yet; `value` is what is known without one.
     pub(super) fn of(value: T) -> Self {
         Self {
             value,
             rate_limited_in_a_row: 0,
-            last_request: None,
+            last_ended: None,
         }
     }
 
-    /// Waits until a second after the last request. That second may not be over yet if a reload ended the wait.
-    pub(super) async fn spaced(&self) {
-        if let Some(next) = self.last_request.map(|last| last + SPACING)
-            && next > Instant::now()
-        {
-            tokio::time::sleep_until(next).await;
+    /// The requests of the next fetch, which began at `start`, the first of which `permit` allows if its turn has come already.
+    pub(super) fn requests(
+        &self,
+        start: Instant,
+        deadline: Option<Instant>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Requests {
+        Requests {
+            start,
+            deadline,
+            permit,
+            first_made: None,
+            last_made: None,
+            last_ended: self.last_ended,
+            repeated: None,
         }
     }
 
-    /// The landing, with `value`, of the fetch after this one, which has just ended with `failure` or none.
+    /// The landing, with `value`, of the next fetch, which has just ended after `requests` with `failure` or none.
     ///
-    /// The next starts once all of these are over: `min_interval` from this one's start, `spacing` from its last request (which not even a
-    /// reload shortens), and the wait that the result prescribes. After a failure `spacing` is cut to `LONGEST_RETRY`, because there is
-    /// nothing to show until the next attempt.
+    /// The one after it starts once all of these are over: `min_interval` from this one's start, `spacing` from its last request (which
+    /// not even a reload shortens), and the wait that the result prescribes. After a failure `spacing` is cut to `LONGEST_RETRY`, because
+    /// there is nothing to show until the next attempt.
     pub(super) fn landing(
         &self,
         value: T,
         failure: Option<&Failure>,
-        asked: Asked,
+        requests: &Requests,
         spacing: Duration,
         min_interval: Duration,
     ) -> Landing<Self> {
         let is_limited = failure.is_some_and(|failure| failure.result == FetchResult::RateLimited);
         let rate_limited_in_a_row = if is_limited { self.rate_limited_in_a_row + 1 } else { 0 };
+        let last = requests.last_made.unwrap_or(requests.start);
         let (earliest, spaced, waited) = match failure {
-            // The second is waited for by the fetch itself.
-            None => (asked.last + spacing - SPACING, asked.last + spacing, asked.last),
+            // `Requests` themselves wait for the last second.
+            None => (last + spacing - SPACING, last + spacing, last),
             Some(failure) => {
                 let wait = failure.result.wait(failure.retry_after, rate_limited_in_a_row);
-                let spaced = asked.last + spacing.min(LONGEST_RETRY);
-                (asked.last, spaced, Instant::now() + wait)
+                (last, last + spacing.min(LONGEST_RETRY), Instant::now() + wait)
             }
         };
         Landing {
             value: Self {
                 value,
                 rate_limited_in_a_row,
-                last_request: Some(asked.last),
+                last_ended: requests.last_ended,
             },
-            due: (asked.start + min_interval).max(spaced).max(waited),
+            due: (requests.start + min_interval).max(spaced).max(waited),
             earliest,
         }
     }
@@ -96,13 +168,20 @@ mod tests {
         min_interval: Duration,
     ) -> [Duration; 2] {
         let start = Instant::now();
-        let previous = Attempt {
-            value: (),
+        let previous = Paced {
             rate_limited_in_a_row: limited_before,
-            last_request: None,
+            ..Paced::of(())
         };
-        let landing = previous.landing((), failure, Asked { start, last: start }, spacing, min_interval);
+        let landing = previous.landing((), failure, &requests(start, start), spacing, min_interval);
         [landing.due - start, landing.earliest - start]
+    }
+
+    /// Those of a fetch that began at `start`, the last of which was made at `last`.
+    fn requests(start: Instant, last: Instant) -> Requests {
+        Requests {
+            last_made: Some(last),
+            ..Paced::of(()).requests(start, None, None)
+        }
     }
 
     fn failure(result: FetchResult, retry_after: Option<u64>) -> Failure {
@@ -169,10 +248,9 @@ mod tests {
             let last = start + seconds(5);
             tokio::time::advance(seconds(8)).await;
             let (spacing, min_interval) = (seconds(spacing), seconds(min_interval));
-            let landing = Attempt::default().landing((), failure, Asked { start, last }, spacing, min_interval);
+            let landing = Paced::of(()).landing((), failure, &requests(start, last), spacing, min_interval);
             let next = [landing.due - start, landing.earliest - start];
             assert_eq!(next, expected.map(seconds), "{failure:?} {spacing:?} {min_interval:?}");
-            assert_eq!(landing.value.last_request, Some(last));
         };
         check(None, 1, 0, [6, 5]).await;
         check(None, 1, 10, [10, 5]).await;
@@ -186,13 +264,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_what_is_rate_limited_itself_goes_on_with_a_row_of_rate_limited_requests() {
         let check = |result: Option<FetchResult>, expected| {
-            let previous = Attempt {
+            let previous = Paced {
                 rate_limited_in_a_row: 3,
-                ..Attempt::default()
+                ..Paced::of(())
             };
             let (now, failure) = (Instant::now(), result.map(|result| failure(result, None)));
-            let asked = Asked { start: now, last: now };
-            let landing = previous.landing((), failure.as_ref(), asked, SPACING, Duration::ZERO);
+            let landing = previous.landing((), failure.as_ref(), &requests(now, now), SPACING, Duration::ZERO);
             assert_eq!(landing.value.rate_limited_in_a_row, expected, "{result:?}");
         };
         check(Some(FetchResult::RateLimited), 4);

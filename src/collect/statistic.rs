@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attempt::{Asked, Attempt};
 use super::call::STATISTIC;
+use super::requests::Paced;
 use super::{Target, optional};
 use crate::collector::{Recipients, Run};
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
-use crate::green_api::{PACE, SPACING};
+use crate::green_api::SPACING;
 
 /// What is known of the recipients of each status.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Statistic {
     recipients: Arc<BTreeMap<Box<str>, Recipients>>,
-    /// The status that was asked for last; the next turn begins behind it.
+    /// The status that was asked for last; the next turn begins after it.
     last_asked: Option<Box<str>>,
     /// How long the latest turn took and whether it succeeded; `None` before the first.
     latest: Option<(Duration, bool)>,
@@ -43,27 +43,21 @@ impl Statistic {
 /// Asks for the recipients of the next statuses among `ids`, which are in order, as far as the budget of a turn goes.
 pub(super) async fn run(
     target: Arc<Target>,
-    previous: Attempt<Statistic>,
+    previous: Paced<Statistic>,
     start: Instant,
     ids: Arc<[Box<str>]>,
-) -> Landing<Attempt<Statistic>> {
-    previous.spaced().await;
+) -> Landing<Paced<Statistic>> {
     let mut recipients = BTreeMap::clone(&previous.value.recipients);
     recipients.retain(|id, _| ids.binary_search(id).is_ok());
     let mut last_asked = previous.value.last_asked.clone();
-    let (mut failed, mut asked) = (None, Asked { start, last: start });
-    for (turn, id) in in_turn(&ids, last_asked.clone().as_deref())
-        .take(REQUESTS_A_TURN)
-        .enumerate()
-    {
-        if turn > 0 {
-            tokio::time::sleep_until(asked.last + PACE).await;
-        }
+    let mut failed = None;
+    // No scrape waits for them.
+    let mut requests = previous.requests(start, None, None);
+    for id in in_turn(&ids, last_asked.clone().as_deref()).take(REQUESTS_A_TURN) {
         let query = form_urlencoded(id);
-        let (request, outcome) = STATISTIC.make(&target, &query).await;
-        asked.last = request;
+        let answer = || STATISTIC.answer(&target, &query);
         last_asked = Some(id.clone());
-        match outcome {
+        match requests.make(&target, STATISTIC.method, answer).await {
             Ok(by_state) => drop(recipients.insert(id.clone(), by_state)),
             // How it answers for a status that it knows no longer is not on record (api.md 2.2); this one must not hide the others.
             Err(failure) if failure.result == FetchResult::BadRequest => drop(recipients.remove(id)),
@@ -81,14 +75,14 @@ pub(super) async fn run(
         latest: Some((start.elapsed(), failed.is_none())),
     };
     let min_interval = target.config.settings.min_interval;
-    previous.landing(value, failed.as_ref(), asked, SPACING, min_interval)
+    previous.landing(value, failed.as_ref(), &requests, SPACING, min_interval)
 }
 
-/// All of `ids`, each once, beginning behind `last_asked`.
+/// All of `ids`, each once, beginning after `last_asked`.
 fn in_turn<'a>(ids: &'a [Box<str>], last_asked: Option<&str>) -> impl Iterator<Item = &'a Box<str>> {
     let next = last_asked.map_or(0, |last| ids.partition_point(|id| &**id <= last));
-    let (before, behind) = ids.split_at(next);
-    behind.iter().chain(before)
+    let (before, after) = ids.split_at(next);
+    after.iter().chain(before)
 }
 
 fn form_urlencoded(id: &str) -> String {
@@ -109,7 +103,7 @@ mod tests {
         let check = |last_asked, expected: [&str; 3]| {
             let ids = ["a", "c", "e"].map(Box::from);
             let turns: Vec<&str> = in_turn(&ids, last_asked).map(|id| &**id).collect();
-            assert_eq!(turns, expected, "behind {last_asked:?}");
+            assert_eq!(turns, expected, "after {last_asked:?}");
         };
         check(None, ["a", "c", "e"]);
         check(Some("a"), ["c", "e", "a"]);

@@ -281,15 +281,81 @@ async fn a_passing_fault_is_asked_about_once_more_and_both_requests_count() {
 }
 
 #[tokio::test]
-async fn the_second_request_comes_a_second_after_the_first() {
+async fn optional_requests_are_made_once_more_after_a_passing_fault_too() {
+    let (simulator, url) = simulate(&[Behaviour::BadGateway, Behaviour::ServerError]);
+    let settings = "collectors: [outgoing, incoming, state]";
+    let exporter = Exporter::start(&config(&simulator, &url, settings), &[]).await;
+    let page = exporter.metrics().await;
+    assert_eq!(series(&page, "greenapi_collector_success").len(), 4);
+    for (index, requests) in [(0, 2), (1, 1)] {
+        for method in [Method::GetIncomingStatuses, Method::GetStateInstance] {
+            assert_eq!(simulator.requests(id(index), method).unwrap(), requests, "{method:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_arrives_a_second_after_the_one_before_however_long_that_took_to_arrive() {
     let (simulator, _) = simulate(&[Behaviour::Healthy]);
-    let (url, seen) = raw_api(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n").await;
+    let arrivals = Arc::new(Mutex::new(Vec::new()));
+    let noted = arrivals.clone();
+    let url = api(move |_| {
+        let noted = noted.clone();
+        async move {
+            let is_first = noted.lock().unwrap().is_empty();
+            if is_first {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            noted.lock().unwrap().push(Instant::now());
+            web::text(StatusCode::BAD_GATEWAY, "")
+        }
+    });
     check_config(&config(&simulator, &url, ""), "server_error").await;
-    let [first, second] = seen.lock().unwrap().requests[..] else {
+    let [first, second] = arrivals.lock().unwrap()[..] else {
         panic!("not two requests")
     };
-    // The first may have taken longer to arrive.
-    assert!(second - first > Duration::from_millis(900), "{:?}", second - first);
+    assert!(second - first >= Duration::from_secs(1), "{:?}", second - first);
+}
+
+#[tokio::test]
+async fn a_type_of_incoming_statuses_once_seen_stays_at_0_also_after_a_failure() {
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let url = api(move |request| {
+        let is_incoming = request.uri().path().contains("getIncomingStatuses");
+        let turn = if is_incoming {
+            counter.fetch_add(1, Ordering::Relaxed)
+        } else {
+            2
+        };
+        async move {
+            match turn {
+                0 => web::text(
+                    StatusCode::OK,
+                    r#"[{"idMessage": "a", "timestamp": 1, "typeMessage": "imageMessage"}]"#,
+                ),
+                1 => web::text(StatusCode::INTERNAL_SERVER_ERROR, ""),
+                _ => web::text(StatusCode::OK, "[]"),
+            }
+        }
+    });
+    let settings = "min_interval: 0s\ncollectors: [outgoing, incoming]";
+    let exporter = Exporter::start(&config(&simulator, &url, settings), &[]).await;
+    for expected in [Some(1.0), None, Some(0.0)] {
+        let before = asked.load(Ordering::Relaxed);
+        let mut page = exporter.metrics().await;
+        while asked.load(Ordering::Relaxed) == before {
+            page = exporter.metrics().await;
+        }
+        let shown = labelled(
+            &page,
+            "greenapi_incoming_journal_statuses",
+            0,
+            "type_message=\"imageMessage\"",
+        );
+        assert_eq!(shown, expected, "{page}");
+    }
 }
 
 #[tokio::test]

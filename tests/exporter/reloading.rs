@@ -206,6 +206,43 @@ async fn a_request_under_way_outlives_a_reload_and_is_the_only_one() {
 }
 
 #[tokio::test]
+async fn a_request_under_way_is_the_only_one_also_where_its_instance_is_removed_and_added_again_meanwhile() {
+    let (simulator, url) = simulate(&[Behaviour::Held, Behaviour::Healthy]);
+    let both = config(&simulator, &url, ALWAYS);
+    let exporter = Exporter::start(&both, &[]).await;
+    let impatient = [("X-Prometheus-Scrape-Timeout-Seconds", "0.6")];
+    exporter.get_with("/metrics", &impatient).await;
+    simulator.arrived(id(0), Method::GetOutgoingStatuses, 1).await.unwrap();
+    for config in [config_where(&simulator, &url, ALWAYS, |index| index != 0), both] {
+        exporter.configure(&config);
+        assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+        exporter.get_with("/metrics", &impatient).await;
+    }
+    assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 1);
+    simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
+    assert_eq!(gauge(&exporter.metrics().await, "greenapi_up", 0), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_collector_that_is_switched_off_and_on_again_asks_no_more_often() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let on = config(&simulator, &url, "min_interval: 0s\ncollectors: [outgoing, contacts]");
+    let exporter = Exporter::start(&on, &[]).await;
+    let known = |page: &str| series(page, "greenapi_contacts").len();
+    assert!(known(&exporter.metrics().await) > 0);
+    for (config, is_on) in [(config(&simulator, &url, ALWAYS), false), (on, true)] {
+        exporter.configure(&config);
+        assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+        assert_eq!(known(&exporter.metrics().await) > 0, is_on);
+    }
+    assert_eq!(
+        simulator.requests(id(0), Method::GetContacts).unwrap(),
+        1,
+        "one an hour is allowed"
+    );
+}
+
+#[tokio::test]
 async fn a_reload_ends_the_waits_of_the_optional_collectors_too() {
     let (simulator, url) = simulate(&[Behaviour::Unauthorized]);
     let all = "collectors: [outgoing, incoming, state, settings, contacts, queue]";
