@@ -41,11 +41,11 @@ impl AllBooks {
     }
 
     /// Says whether the ledgers in `directory` can be opened, and how many statuses they know: see [`Store::check`].
-    pub fn check(directory: &Path) -> Result<usize, StoreError> {
+    pub fn check(directory: &Path) -> Result<Option<usize>, StoreError> {
         let outgoing = Store::check(directory)?;
         let path = directory.join(INCOMING);
-        let incoming = if path.exists() { Store::check(&path)? } else { 0 };
-        Ok(outgoing + incoming)
+        let incoming = if path.exists() { Store::check(&path)? } else { None };
+        Ok(outgoing.map(|statuses| statuses + incoming.unwrap_or_default()))
     }
 
     /// Statuses known to all ledgers.

@@ -73,7 +73,8 @@ pub(crate) fn check_config(flags: &CheckConfig, environment: Environment) -> any
 /// Says whether the ledgers in `directory` can be opened, unless a running exporter has them open.
 fn check_ledgers(directory: &Path) -> Result<(), StoreError> {
     match AllBooks::check(directory) {
-        Ok(statuses) => info!(path = %directory.display(), statuses, "the ledger can be opened"),
+        Ok(Some(statuses)) => info!(path = %directory.display(), statuses, "the ledger can be opened"),
+        Ok(None) => info!(path = %directory.display(), "there is no ledger yet; one can be made"),
         Err(StoreError::InUse { path }) => {
             warn!(path = %path.display(), "the ledger is not checked: an exporter has it open");
         }

@@ -57,9 +57,20 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Another process wrote to it while this one had lost it after an error.
+    /// It can't be given its name, which is done by a hard link.
     #[error(
-        "cannot write the ledger `{}`: another process has written to it meanwhile\n  \
+        "cannot make the ledger `{}`: {reason}\n  \
+         hint: `--storage.path` must be on a file system that has hard links", path.display()
+    )]
+    NotLinked {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// It was removed, or another process wrote to it, while this one had lost it after an error.
+    #[error(
+        "cannot write the ledger `{}`: since the last error it was removed, or another process has written to it\n  \
          hint: each exporter needs a `--storage.path` of its own; restart this one after stopping the other", path.display()
     )]
     Overtaken {

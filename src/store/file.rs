@@ -46,32 +46,49 @@ pub(super) fn open(path: &Path) -> Result<Option<Database>, StoreError> {
 pub(super) fn create(directory: &Path, path: &Path) -> Result<Database, StoreError> {
     let failed = |error: redb::Error| StoreError::new(path, error);
     let (file, draft) = draft(directory).map_err(|error| failed(error.into()))?;
-    let made = fill(file).and_then(|database| {
+    let made = fill(file).map_err(failed).and_then(|database| {
         // Unlike a new name, a second one can't take the place of another process' ledger.
-        std::fs::hard_link(&draft, path)?;
-        File::open(directory)?.sync_all()?;
+        std::fs::hard_link(&draft, path).map_err(|error| not_linked(path, &error))?;
+        let synced = File::open(directory).and_then(|directory| directory.sync_all());
+        synced.map_err(|error| failed(error.into()))?;
         Ok(database)
     });
     // What is left of a failure is as useless as what is left of a success.
     std::fs::remove_file(&draft).map_err(|error| failed(error.into()))?;
-    match made {
-        Err(redb::Error::Io(error)) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(StoreError::InUse { path: path.to_owned() })
-        }
-        other => other.map_err(failed),
-    }
+    made
 }
 
 /// Sees whether a ledger could be made, and leaves nothing behind.
 pub(super) fn try_creating(directory: &Path, path: &Path) -> Result<(), StoreError> {
-    let tried = draft(directory).and_then(|(_, draft)| std::fs::remove_file(draft));
-    tried.map_err(|error| StoreError::new(path, redb::Error::Io(error)))
+    let failed = |error: io::Error| StoreError::new(path, redb::Error::Io(error));
+    let (_, draft) = draft(directory).map_err(failed)?;
+    let name = unused_name(directory);
+    let linked = std::fs::hard_link(&draft, &name).map_err(|error| not_linked(path, &error));
+    let removed = linked.and_then(|()| std::fs::remove_file(name).map_err(failed));
+    std::fs::remove_file(draft).map_err(failed)?;
+    removed
+}
+
+fn not_linked(path: &Path, error: &io::Error) -> StoreError {
+    let path = path.to_owned();
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => StoreError::InUse { path },
+        _ => StoreError::NotLinked {
+            path,
+            reason: error.to_string(),
+        },
+    }
+}
+
+/// A name in `directory` that no file has.
+fn unused_name(directory: &Path) -> PathBuf {
+    // A process number would not do: in containers it is the same everywhere.
+    directory.join(format!("{FILE}.{:016x}", RandomState::new().hash_one(FILE)))
 }
 
 /// An empty file under a name that no other has, and that name.
 fn draft(directory: &Path) -> io::Result<(File, PathBuf)> {
-    // A process number would not do: in containers it is the same everywhere.
-    let draft = directory.join(format!("{FILE}.{:016x}", RandomState::new().hash_one(FILE)));
+    let draft = unused_name(directory);
     let mut options = OpenOptions::new();
     let file = options
         .read(true)

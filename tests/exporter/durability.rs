@@ -224,7 +224,7 @@ async fn check_config_says_whether_the_ledger_can_be_opened() {
         assert_eq!(finished.code, Some(code), "{}", finished.stderr);
         assert!(finished.stderr.contains(expected), "{}", finished.stderr);
     };
-    check(setting.storage(), 0, "the ledger can be opened").await;
+    check(setting.storage(), 0, "there is no ledger yet; one can be made").await;
     assert_eq!(
         std::fs::read_dir(setting.storage()).unwrap().count(),
         0,
@@ -236,6 +236,9 @@ async fn check_config_says_whether_the_ledger_can_be_opened() {
     let foreign = TempFile::new("ledger.redb", "not a ledger");
     let directory = foreign.path.parent().unwrap().to_str().unwrap();
     check(directory, 1, "it is not a ledger of greenapi-exporter").await;
+    let running = setting.start().await;
+    running.stop().await;
+    check(setting.storage(), 0, "the ledger can be opened").await;
     let _running = setting.start().await;
     check(
         setting.storage(),
