@@ -71,7 +71,7 @@ impl FetchResult {
             Self::ServerError => "the API itself has failed (5xx); wait until it recovers",
             Self::UnexpectedStatus => "the API answered with a status code it does not document; check the API URL",
             Self::Timeout => "no complete answer came in time",
-            Self::Connect => "no connection could be made; check the API URL, DNS and firewall",
+            Self::Connect => "no connection could be made; check the API URL, DNS, proxy and firewall",
             Self::Tls => "no encrypted connection could be made; check the API URL and the certificates",
             Self::Interrupted => "the connection broke before the answer was complete",
             Self::TooLarge => "the answer is longer than max_response_bytes",

@@ -52,7 +52,7 @@ impl Failure {
             return Self::timeout(timeout);
         }
         let result = if causes(&error).any(<dyn Error>::is::<rustls::Error>)
-            || error.is_connect() && causes(&error).any(is_broken_connection)
+            || error.is_connect() && causes(&error).any(is_broken_connection) && !causes(&error).any(is_of_proxy)
         {
             FetchResult::Tls
         } else if error.is_connect() {
@@ -60,7 +60,7 @@ impl Failure {
         } else {
             FetchResult::Interrupted
         };
-        // An answer that is no HTTP is no connection that broke.
+        // A malformed answer is not a broken connection.
         let is_malformed = causes(&error).any(|cause| cause.downcast_ref().is_some_and(hyper::Error::is_parse));
         Self {
             is_transient: result == FetchResult::Interrupted && !is_malformed,
@@ -133,13 +133,18 @@ fn reason_of_bad_request(text: &[u8]) -> FetchResult {
     }
 }
 
-/// Whether a connection that there was has ended. While one is made, that can only happen in the handshake of TLS.
+/// Whether a connection that there was has ended. While one is made, that happens in the handshake of TLS, or with a proxy.
 fn is_broken_connection(cause: &(dyn Error + 'static)) -> bool {
     let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
     matches!(
         kind,
         Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
     )
+}
+
+/// Whether a proxy made no way to the API. The type of such errors is hyper-util's own.
+fn is_of_proxy(cause: &(dyn Error + 'static)) -> bool {
+    cause.to_string().starts_with("tunnel error")
 }
 
 /// The innermost cause. The outer ones only say that a request failed; reqwest's own would name the URL.

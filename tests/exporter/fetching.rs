@@ -601,6 +601,24 @@ async fn the_api_is_asked_through_the_proxy_that_the_environment_names() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_breaks_the_connection_is_a_failure_to_connect() {
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            connection.readable().await.unwrap();
+            // What was not read makes the system reset the connection.
+            drop(connection);
+        }
+    });
+    let config = TempFile::new("exporter.yml", &config(&simulator, "https://api.example", ""));
+    let mut once = binary(&["once", "--config.file", config.path()]);
+    let finished = run(once.env("HTTPS_PROXY", proxy)).await;
+    check(&finished.stdout, 0, "connect");
+}
+
+#[tokio::test]
 async fn instances_take_turns_the_journal_of_each_before_what_else_is_asked_of_it() {
     const INSTANCES: u64 = 5;
     let asked = Arc::new(Mutex::new(Vec::new()));
