@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::duration::{DurationError, GoDuration, PrometheusDuration};
 use crate::pages::PageName;
@@ -18,7 +20,7 @@ use crate::telemetry::{LogFormat, LogLevel};
     name = "greenapi-exporter",
     display_name = "greenapi-exporter,",
     version = VERSION,
-    args_conflicts_with_subcommands = true,
+    override_usage = "greenapi-exporter [OPTIONS]\n       greenapi-exporter <COMMAND>",
     after_help = "Without a command, it serves metrics. An account can also be set in the environment: GREENAPI_ID_INSTANCE, \
         GREENAPI_API_TOKEN or GREENAPI_API_TOKEN_FILE, GREENAPI_API_URL. Without an account, try `greenapi-exporter demo`."
 )]
@@ -328,9 +330,25 @@ impl Cli {
             }
         };
         let command = Self::command().mut_args(without_empty);
-        let command = command.mut_subcommands(|command| command.mut_args(without_empty));
-        Self::from_arg_matches(&command.try_get_matches()?)
+        let mut command = command.mut_subcommands(|command| command.mut_args(without_empty));
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        if let Some((name, _)) = matches.subcommand()
+            && let Some(flag) = flag_of_serve(&command, &matches)
+        {
+            let message = format!(
+                "`{flag}` cannot stand before the command `{name}`\n  hint: the flags of a command come after it"
+            );
+            return Err(command.error(ErrorKind::ArgumentConflict, message));
+        }
+        Self::from_arg_matches(&matches)
     }
+}
+
+/// A flag given before a command that only the default command has.
+fn flag_of_serve<'a>(command: &'a clap::Command, matches: &ArgMatches) -> Option<&'a Arg> {
+    let is_given = |argument: &&Arg| matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let mut own = command.get_arguments().filter(|argument| !argument.is_global_set());
+    own.find(is_given)
 }
 
 /// Reads `HOST:PORT` with a numeric host, or `:PORT` for every interface.
