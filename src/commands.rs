@@ -49,8 +49,9 @@ pub(crate) async fn serve(
     let (hangup, stop) = (signal(SignalKind::hangup())?, stop_signal()?);
     let ShardFlags { ordinal, total } = flags.shard;
     let shard = Shard::new(ordinal, total);
-    let shard = shard
-        .with_context(|| format!("there is no replica `{ordinal}` of {total}\n  hint: they are counted from 0"))?;
+    let shard = shard.with_context(|| {
+        format!("there is no shard `{ordinal}` of {total}\n  hint: `--shard.ordinal` counts from 0")
+    })?;
     let load = Arc::new(move || load(flags.config.config_file.as_deref(), environment));
     let config = load()?;
     let books = open_books(flags.storage.path.as_deref())?;
@@ -92,7 +93,7 @@ pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -
         None => fleet.collect(deadline).await,
         Some(target) => {
             let instance = fleet.collect_one(target, deadline).await;
-            vec![instance.with_context(|| no_instance(target))?]
+            vec![instance.with_context(|| no_instance(target, fleet.unready()))?]
         }
     };
     let is_complete = !instances.is_empty() && (flags.target.is_some() || fleet.unready().is_none());
@@ -116,7 +117,8 @@ pub(crate) async fn backfill(flags: &Backfill, environment: Environment, clock: 
         // It may be one of a partner account. If that can't be listed, the log says why.
         fleet.list(Instant::now() + LONGEST_SCRAPE).await;
     }
-    let instance = fleet.find(&flags.target).with_context(|| no_instance(&flags.target))?;
+    let instance = fleet.find(&flags.target);
+    let instance = instance.with_context(|| no_instance(&flags.target, fleet.unready()))?;
     let end = unix_seconds(clock.now());
     let mut records = Vec::new();
     let (id, credentials) = (instance.account.id, &instance.credentials);
@@ -133,7 +135,7 @@ pub(crate) async fn backfill(flags: &Backfill, environment: Environment, clock: 
     let period = (end.saturating_sub(flags.since.as_secs()), end);
     let mut output = BufWriter::new(io::stdout().lock());
     let written = backfill::write(journal.records(), id, period, &mut output).and_then(|()| output.flush());
-    unless_hung_up(written)?;
+    printed(written)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -228,9 +230,15 @@ fn load(file: Option<&Path>, environment: Environment) -> Result<Config, Refusal
     Ok(config)
 }
 
-fn no_instance(target: &str) -> String {
-    let hint = "`greenapi-exporter check-config` lists the instances";
-    format!("no instance has the id or name `{target}`\n  hint: {hint}")
+/// That there is no instance `target`, as far as is known; `unknown` says why that may be wrong.
+fn no_instance(target: &str, unknown: Option<&str>) -> String {
+    match unknown {
+        Some(reason) => format!("cannot tell whether an instance has the id or name `{target}`: {reason}"),
+        None => format!(
+            "no instance has the id or name `{target}`\n  \
+             hint: `greenapi-exporter check-config` lists those of the configuration, `/sd` those of a partner account, too"
+        ),
+    }
 }
 
 /// Completes when the process is told to stop.
@@ -247,15 +255,15 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Writes to standard output.
-fn print(text: &[u8]) -> io::Result<()> {
+fn print(text: &[u8]) -> anyhow::Result<()> {
     let mut output = io::stdout().lock();
-    unless_hung_up(output.write_all(text).and_then(|()| output.flush()))
+    printed(output.write_all(text).and_then(|()| output.flush()))
 }
 
 /// What came of writing to standard output. A reader who has hung up, as `head` does, is no error.
-fn unless_hung_up(written: io::Result<()>) -> io::Result<()> {
+fn printed(written: io::Result<()>) -> anyhow::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        outcome => outcome,
+        outcome => outcome.context("cannot write to standard output"),
     }
 }

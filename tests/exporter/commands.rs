@@ -7,7 +7,9 @@ use greenapi_exporter::cli::Cli;
 use greenapi_exporter::simulator::Behaviour;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::harness::{PATIENCE, TempFile, binary, config, gauge, id, partner_config, run, series, simulate, value};
+use crate::harness::{
+    PATIENCE, TempFile, binary, config, gauge, id, partner_config, program, run, series, simulate, value,
+};
 
 #[tokio::test]
 async fn help_says_what_there_is() {
@@ -73,7 +75,7 @@ async fn usage_errors_end_with_1() {
         &["backfill", "--target", "x", "--since", "31d"],
         &["demo", "--speed", "-1"],
         &["simulate", "--instances", "1000001"],
-        &["--log.level", "debug", "once"],
+        &["--config.file", "x.yml", "once"],
     ] {
         let finished = run(&mut binary(arguments)).await;
         assert_eq!(finished.code, Some(1), "{arguments:?}");
@@ -90,6 +92,23 @@ async fn usage_errors_end_with_1() {
         let finished = run(&mut binary(&[command, flag, "-1"])).await;
         let expected = format!("error: invalid value '-1' for '{flag} ");
         assert!(finished.stderr.starts_with(&expected), "{}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn what_to_log_is_told_before_or_after_the_command() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let file = TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    let command = ["once", "--config.file", file.path()];
+    let log = ["--log.level", "debug"];
+    for arguments in [[&log[..], &command].concat(), [&command[..], &log].concat()] {
+        let finished = run(&mut binary(&arguments)).await;
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert!(
+            finished.stderr.contains("asking for the journal"),
+            "{}",
+            finished.stderr
+        );
     }
 }
 
@@ -213,6 +232,34 @@ async fn once_ends_with_1_where_the_instances_of_a_partner_account_are_not_known
     };
     check(&[], 1).await;
     check(&["--target", &id(0).to_string()], 0).await;
+    for command in ["once", "backfill"] {
+        let arguments = [command, "--config.file", file.path(), "--target", "another"];
+        let finished = run(&mut binary(&arguments)).await;
+        assert_eq!(finished.code, Some(1));
+        let expected = "cannot tell whether an instance has the id or name `another`: \
+                        the partner account's instances have not been listed yet\n";
+        assert!(finished.stderr.ends_with(expected), "{}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn output_that_cannot_be_written_is_an_error_and_a_reader_who_hangs_up_is_none() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let file = TempFile::new("exporter.yml", &config(&simulator, &url, ""));
+    let check = async |script: &str, code, expected: &str| {
+        let mut shell = program("bash");
+        let exporter = env!("CARGO_BIN_EXE_greenapi-exporter");
+        let script = format!(
+            "set -o pipefail; {exporter} check-config --config.file {} {script}",
+            file.path()
+        );
+        let finished = run(shell.args(["-c", &script])).await;
+        assert_eq!(finished.code, Some(code), "{}", finished.stderr);
+        assert_eq!(finished.stderr, expected);
+    };
+    let full = "greenapi-exporter: cannot write to standard output: No space left on device (os error 28)\n";
+    check("> /dev/full", 1, full).await;
+    check("| true", 0, "").await;
 }
 
 #[tokio::test]

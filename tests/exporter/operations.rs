@@ -85,7 +85,7 @@ async fn a_replica_beyond_the_total_is_refused() {
     let finished = crate::harness::run(&mut crate::harness::binary(&arguments)).await;
     assert_eq!(finished.code, Some(1));
     assert!(
-        finished.stderr.contains("there is no replica `3` of 3"),
+        finished.stderr.contains("there is no shard `3` of 3"),
         "{}",
         finished.stderr
     );
