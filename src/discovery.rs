@@ -88,15 +88,23 @@ impl Discovery {
     ) -> Vec<Arc<config::Instance>> {
         let mut discovered = Vec::with_capacity(listing.len());
         for instance in listing {
-            match self.collected(instance) {
+            match self.configuration_of(instance) {
                 Ok(instance) => discovered.push(Arc::new(instance)),
                 Err(error) => warn!(id = %instance.id_instance, %error, "left out an instance of the partner account"),
+            }
+        }
+        for Account { id, name } in configured.iter().map(|instance| &instance.account) {
+            let is_of_another =
+                |other: InstanceId| other != *id && discovered.iter().any(|instance| instance.account.id == other);
+            if name.parse().is_ok_and(is_of_another) {
+                warn!(%name, "an instance is named by the id of another, so that `/probe` finds that one by it");
             }
         }
         with_names_apart(discovered, configured)
     }
 
-    fn collected(&self, instance: &PartnerInstance) -> Result<config::Instance, AccountError> {
+    /// How an instance of the list is collected.
+    fn configuration_of(&self, instance: &PartnerInstance) -> Result<config::Instance, AccountError> {
         let id = instance.id_instance;
         let name = instance.name.as_deref();
         let name = name.filter(|name| config::fault_of_name(name).is_none());
@@ -155,8 +163,7 @@ async fn fetch(partner: config::Partner, client: Client, previous: Latest, start
                 has_failed: true,
                 ..previous
             };
-            // A partner account that has never been listed leaves scrapes empty: try again soon, but not at every scrape.
-            (latest, (start + FIRST_RETRY).max(Instant::now() + wait))
+            (latest, (start + RETRY_INTERVAL).max(Instant::now() + wait))
         }
     };
     Landing {
@@ -176,7 +183,7 @@ fn listing(mut instances: Vec<PartnerInstance>, previous: Option<&Listing>) -> L
     }
 }
 
-/// The discovered instances, renamed so that `/probe` never means two: one whose name is also another's name, or another's id, is called
+/// The discovered instances, renamed so that no name of theirs means two: one whose name is also another's name, or another's id, is called
 /// by its own id. A partner account's names need not be unique.
 fn with_names_apart(
     mut discovered: Vec<Arc<config::Instance>>,
@@ -201,7 +208,8 @@ fn with_names_apart(
     discovered
 }
 
-const FIRST_RETRY: Duration = Duration::from_secs(10);
+/// How soon a failed listing is tried again: a partner account that was never listed leaves scrapes empty.
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

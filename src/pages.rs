@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderValue, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue,
+    VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -312,9 +312,9 @@ impl Pages {
         exporter: Option<Exporter>,
         permit: OwnedSemaphorePermit,
     ) -> Response<Body> {
-        let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let page = self.page(header(ACCEPT), header(ACCEPT_ENCODING), instances, exporter);
-        let mut answer = match page.and_then(|page| answer(page, permit)) {
+        let [accept, accept_encoding] = [ACCEPT, ACCEPT_ENCODING].map(|name| list(headers, name));
+        let page = self.page(accept.as_deref(), accept_encoding.as_deref(), instances, exporter);
+        let mut answer = match page.and_then(|page| answer_with(page, permit)) {
             Ok(answer) => answer,
             Err(error) => return cannot_render(&error),
         };
@@ -358,7 +358,7 @@ impl Probe {
 }
 
 /// Answers with a page of metrics: at once if it is short, and block by block, keeping the permit, if it isn't.
-fn answer(page: exposition::Rendered, permit: OwnedSemaphorePermit) -> io::Result<Response<Body>> {
+fn answer_with(page: exposition::Rendered, permit: OwnedSemaphorePermit) -> io::Result<Response<Body>> {
     let mut blocks = page.body;
     let first = blocks.next().transpose()?.unwrap_or_default();
     let body = match blocks.next().transpose()? {
@@ -375,6 +375,16 @@ fn answer(page: exposition::Rendered, permit: OwnedSemaphorePermit) -> io::Resul
         answer.headers_mut().insert(CONTENT_ENCODING, encoding);
     }
     Ok(answer)
+}
+
+/// A header that is a list, which may be spread over several lines.
+fn list(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let lines: Vec<&str> = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .collect();
+    (!lines.is_empty()).then(|| lines.join(","))
 }
 
 fn cannot_render(error: &io::Error) -> Response<Body> {

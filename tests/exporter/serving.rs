@@ -20,7 +20,8 @@ async fn exporter(behaviours: &[Behaviour]) -> Exporter {
 async fn every_format_is_negotiated_with_its_full_content_type() {
     let exporter = exporter(&[Behaviour::Healthy]).await;
     let check = async |accept: &str, expected: &str| {
-        let answer = exporter.get_with("/metrics", &[("Accept", accept)]).await;
+        let lines: Vec<_> = accept.split('\n').map(|line| ("Accept", line)).collect();
+        let answer = exporter.get_with("/metrics", &lines).await;
         assert_eq!(answer.headers["content-type"], expected, "{accept}");
         assert_eq!(answer.headers["vary"], "Accept, Accept-Encoding");
     };
@@ -32,6 +33,11 @@ async fn every_format_is_negotiated_with_its_full_content_type() {
     .await;
     check(
         "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    )
+    .await;
+    check(
+        "text/plain;version=0.0.4;q=0.5\napplication/openmetrics-text;version=1.0.0",
         "application/openmetrics-text; version=1.0.0; charset=utf-8",
     )
     .await;
