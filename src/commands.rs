@@ -54,6 +54,8 @@ pub(crate) async fn serve(
     })?;
     let load = Arc::new(move || load(flags.config.config_file.as_deref(), environment));
     let config = load()?;
+    let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("BUILD_REVISION"));
+    info!(version, revision, instances = config.instances.len(), "starting");
     let books = open_books(flags.storage.path.as_deref())?;
     let fleet = Fleet::new(config, shard, books, clock.clone())?;
     fleet.forget_abandoned();
@@ -172,6 +174,9 @@ pub(crate) async fn demo(
     let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock.clone())?;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock.clone())?;
     print(exporter.introduction().as_bytes())?;
+    // The page for people has something to show before anything scrapes.
+    let fleet = exporter.fleet.clone();
+    tokio::spawn(async move { fleet.collect(Instant::now() + LONGEST_SCRAPE).await });
     let (running, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = async {
         let code = exporter.run(hangup, stop).await;

@@ -97,7 +97,6 @@ impl Reloader {
         match &applied {
             Ok(()) => {
                 outcome.last_success = self.clock.now();
-                info!("reloaded the configuration");
             }
             Err(error) => error!(error, "cannot reload the configuration; the present one stays"),
         }
@@ -109,7 +108,10 @@ impl Reloader {
         let loaded = tokio::task::spawn_blocking(move || load()).await;
         let config = loaded.map_err(|error| error.to_string())?;
         let config = config.map_err(|error| error.to_string())?;
-        self.fleet.reload(config).map_err(|error| error.to_string())
+        let instances = config.instances.len();
+        self.fleet.reload(config).map_err(|error| error.to_string())?;
+        info!(instances, "reloaded the configuration");
+        Ok(())
     }
 }
 

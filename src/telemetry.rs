@@ -1,9 +1,9 @@
-//! Logs, to standard error: logfmt in the format of Prometheus' own, or JSON.
+//! Logs, to standard error, in the formats of Prometheus' own.
 //!
 //! Only this program's own events are written, at any level: a library's might hold a URL, and with it a token.
 
 pub mod capture;
-mod logfmt;
+mod line;
 
 use tracing::Metadata;
 use tracing::subscriber::Interest;
@@ -14,7 +14,6 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, registry};
 
 use self::capture::Captures;
-use self::logfmt::Logfmt;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -55,11 +54,10 @@ impl From<LogLevel> for LevelFilter {
 /// Writes logs of `level` and above from now on, and lets them be captured. The error says that somebody else already does.
 pub fn start(level: LogLevel, format: LogFormat) -> Result<Captures, TryInitError> {
     let own = Targets::new().with_target(OWN, LevelFilter::from(level));
-    let layer = layer().with_writer(std::io::stderr).with_ansi(false);
-    let layer = match format {
-        LogFormat::Logfmt => layer.event_format(Logfmt).boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).boxed(),
-    };
+    let layer = layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .event_format(format);
     let captures = Captures::default();
     let open = captures.clone();
     let is_own = |metadata: &Metadata<'_>| metadata.target().starts_with(OWN);

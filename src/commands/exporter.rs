@@ -22,7 +22,7 @@ use super::Environment;
 
 /// The exporter, bound to its addresses and not yet serving.
 pub(super) struct Exporter {
-    fleet: Arc<Fleet>,
+    pub(super) fleet: Arc<Fleet>,
     pages: Arc<Pages>,
     reloader: Arc<Reloader>,
     notifier: Notifier,

@@ -7,7 +7,8 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::logfmt::Line;
+use super::LogFormat;
+use super::line::Line;
 use crate::lock::locked;
 
 /// The captures under way. A clone is another handle of the same ones.
@@ -72,8 +73,9 @@ impl<S: Subscriber> Layer<S> for Captures {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let line = Line::of(event);
         for lines in locked(&self.0.open).iter() {
-            if line.instance.as_deref() == Some(&*lines.instance) {
-                locked(&lines.text).push_str(&line.to_string());
+            if line.instance() == Some(&*lines.instance) {
+                // Writing to a string cannot fail.
+                _ = line.write(LogFormat::Logfmt, &mut *locked(&lines.text));
             }
         }
     }

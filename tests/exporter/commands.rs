@@ -8,7 +8,7 @@ use greenapi_exporter::simulator::Behaviour;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::harness::{
-    PATIENCE, TempFile, binary, config, gauge, id, partner_config, program, run, series, simulate, value,
+    Exporter, PATIENCE, TempFile, binary, config, gauge, id, partner_config, program, run, series, simulate, value,
 };
 
 #[tokio::test]
@@ -93,6 +93,31 @@ async fn usage_errors_end_with_1() {
         let expected = format!("error: invalid value '-1' for '{flag} ");
         assert!(finished.stderr.starts_with(&expected), "{}", finished.stderr);
     }
+}
+
+#[tokio::test]
+async fn log_lines_have_the_same_keys_in_both_formats() {
+    let file = TempFile::new("exporter.yml", "instances:\n  - {id_instance: 1101, api_token: a}\n");
+    let storage = tempfile::tempdir().unwrap();
+    let mut exporter = binary(&["serve", "--config.file", file.path(), "--storage.path"]);
+    exporter
+        .arg(storage.path())
+        .args(["--web.listen-address", "127.0.0.1:0"]);
+    Exporter::spawn(exporter, None).await.stop().await;
+    let check = async |format: &str, expected: &str| {
+        let mut check = binary(&["check-config", "--config.file", file.path(), "--log.format", format]);
+        let finished = run(check.arg("--storage.path").arg(storage.path())).await;
+        let line = finished.stderr.replace(storage.path().to_str().unwrap(), "DIR");
+        let (time, rest) = line.split_once('Z').unwrap();
+        assert!(time.ends_with(|last: char| last.is_ascii_digit()), "{time}");
+        assert_eq!(rest, expected);
+    };
+    let logfmt =
+        " level=INFO source=greenapi_exporter::commands msg=\"the ledger can be opened\" path=DIR statuses=0\n";
+    check("logfmt", logfmt).await;
+    let json = "\",\"level\":\"INFO\",\"source\":\"greenapi_exporter::commands\",\
+                \"msg\":\"the ledger can be opened\",\"path\":\"DIR\",\"statuses\":0}\n";
+    check("json", json).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
-//! A log line as `key=value` pairs, in the format of Prometheus' own.
+//! A log line, as `key=value` pairs or as a JSON object. Both have the keys of Prometheus' own.
 
 use std::fmt::{self, Write};
 
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
@@ -9,17 +10,14 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Formats events as lines.
-pub(super) struct Logfmt;
+use super::LogFormat;
 
-/// An event.
+/// What is logged at once.
 pub(super) struct Line {
     metadata: &'static Metadata<'static>,
     message: String,
-    /// The fields but the message, as they will be written.
-    others: String,
-    /// The name of the instance that it is about.
-    pub(super) instance: Option<String>,
+    /// The fields but the message, as they came.
+    fields: Vec<(&'static str, Value)>,
 }
 
 impl Line {
@@ -28,56 +26,87 @@ impl Line {
         let mut line = Self {
             metadata: event.metadata(),
             message: String::new(),
-            others: String::new(),
-            instance: None,
+            fields: Vec::new(),
         };
         event.record(&mut line);
         line
     }
-}
 
-impl fmt::Display for Line {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("time=")?;
-        SystemTime.format_time(&mut Writer::new(formatter))?;
-        write!(
-            formatter,
-            " level={} source={} msg=",
-            self.metadata.level(),
-            self.metadata.target()
-        )?;
-        write_value(formatter, &self.message)?;
-        writeln!(formatter, "{}", self.others)
+    /// The name of the instance that it is about.
+    pub(super) fn instance(&self) -> Option<&str> {
+        let (_, instance) = self.fields.iter().find(|(key, _)| *key == "instance")?;
+        instance.as_str()
+    }
+
+    /// Writes it, with the time that it is now.
+    pub(super) fn write(&self, format: LogFormat, writer: &mut impl Write) -> fmt::Result {
+        let mut time = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        let (level, source) = (self.metadata.level(), self.metadata.target());
+        match format {
+            LogFormat::Logfmt => {
+                write!(writer, "time={time} level={level} source={source} msg=")?;
+                write_value(writer, &self.message)?;
+                for (key, value) in &self.fields {
+                    write!(writer, " {key}=")?;
+                    match value {
+                        Value::String(text) => write_value(writer, text)?,
+                        other => write!(writer, "{other}")?,
+                    }
+                }
+                writeln!(writer)
+            }
+            LogFormat::Json => {
+                let message = Value::from(&*self.message);
+                write!(
+                    writer,
+                    r#"{{"time":"{time}","level":"{level}","source":"{source}","msg":{message}"#
+                )?;
+                for (key, value) in &self.fields {
+                    write!(writer, r#","{key}":{value}"#)?;
+                }
+                writeln!(writer, "}}")
+            }
+        }
     }
 }
 
-impl<S, N> FormatEvent<S, N> for Logfmt
+impl<S, N> FormatEvent<S, N> for LogFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        write!(writer, "{}", Line::of(event))
+        Line::of(event).write(*self, &mut writer)
     }
 }
 
 impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "message" => {
-                value.clone_into(&mut self.message);
-                return;
-            }
-            "instance" => self.instance = Some(value.to_owned()),
-            _ => {}
+            "message" => value.clone_into(&mut self.message),
+            key => self.fields.push((key, value.into())),
         }
-        // Writing to a string cannot fail.
-        _ = write!(self.others, " {}=", field.name());
-        _ = write_value(&mut self.others, value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.fields.push((field.name(), value.into()));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.fields.push((field.name(), value.into()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.fields.push((field.name(), value.into()));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.fields.push((field.name(), value.into()));
     }
 }
 
