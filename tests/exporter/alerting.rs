@@ -94,7 +94,12 @@ async fn what_follows_from_a_cause_goes_without_saying() {
         ("InstanceNotAuthorized", EFFECTS, &["JournalGap"]),
         ("InstanceExpired", EFFECTS, &["JournalGap"]),
         ("QuotaExceeded", EFFECTS, &["JournalGap"]),
-        ("RateLimited", EFFECTS, &["JournalGap"]),
+        (
+            "RateLimited",
+            &["FetchFailing"],
+            &["StatusesStuckPending", "JournalGap"],
+        ),
+        ("RateLimited", &[], &["DataStale"]),
         ("DataStale", &["FetchFailing"], &["StatusesStuckPending"]),
         ("StatusesStuckPending", &["LowReadRatio"], &["FetchFailing"]),
         (
