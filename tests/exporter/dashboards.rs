@@ -147,6 +147,16 @@ fn dashboards_can_be_imported_side_by_side_and_not_be_edited_in_place() {
     assert_eq!(uids.len(), NAMES.len());
 }
 
+/// Grafana chooses the first of a list that doesn't begin with all.
+#[test]
+fn what_is_of_one_account_opens_with_one() {
+    let choosing_all = |name: &&str| variables(name)["id_instance"] == ".+";
+    assert_eq!(
+        NAMES.into_iter().filter(choosing_all).collect::<Vec<_>>(),
+        ["overview", "exporter"]
+    );
+}
+
 #[test]
 fn other_processes_are_no_part_of_all_exporters() {
     for (title, query) in queries() {
