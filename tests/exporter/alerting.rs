@@ -100,6 +100,12 @@ async fn what_follows_from_a_cause_goes_without_saying() {
             &["StatusesStuckPending", "JournalGap"],
         ),
         ("RateLimited", &[], &["DataStale"]),
+        (
+            "AccountRestricted",
+            &["StatusesStuckPending", "NoStatusesPublished", "LowReadRatio"],
+            &["CollectorFailing"],
+        ),
+        ("OutgoingWebhookOff", &["LowReadRatio"], &["NoStatusesPublished"]),
         ("DataStale", &["FetchFailing"], &["StatusesStuckPending"]),
         ("StatusesStuckPending", &["LowReadRatio"], &["FetchFailing"]),
         (
