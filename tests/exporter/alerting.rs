@@ -94,7 +94,18 @@ async fn what_follows_from_a_cause_goes_without_saying() {
         ("InstanceNotAuthorized", EFFECTS, &["JournalGap"]),
         ("InstanceExpired", EFFECTS, &["JournalGap"]),
         ("QuotaExceeded", EFFECTS, &["JournalGap"]),
-        ("RateLimited", EFFECTS, &["JournalGap"]),
+        (
+            "RateLimited",
+            &["FetchFailing"],
+            &["StatusesStuckPending", "JournalGap"],
+        ),
+        ("RateLimited", &[], &["DataStale"]),
+        (
+            "AccountRestricted",
+            &["StatusesStuckPending", "NoStatusesPublished", "LowReadRatio"],
+            &["CollectorFailing"],
+        ),
+        ("OutgoingWebhookOff", &["LowReadRatio"], &["NoStatusesPublished"]),
         ("DataStale", &["FetchFailing"], &["StatusesStuckPending"]),
         ("StatusesStuckPending", &["LowReadRatio"], &["FetchFailing"]),
         (

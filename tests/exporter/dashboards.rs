@@ -46,16 +46,22 @@ fn variables(name: &str) -> BTreeMap<String, Value> {
 
 /// Every panel of every dashboard but the headings of rows.
 fn panels() -> Vec<Value> {
-    let all = NAMES
-        .iter()
-        .flat_map(|name| committed(name)["panels"].as_array().unwrap().clone());
-    all.filter(|panel| panel["type"] != "row").collect()
+    NAMES.into_iter().flat_map(panels_of).collect()
+}
+
+fn panels_of(name: &str) -> Vec<Value> {
+    let panels = committed(name)["panels"].as_array().unwrap().clone();
+    panels.into_iter().filter(|panel| panel["type"] != "row").collect()
 }
 
 /// Every query of every panel as it is written, after the panel's title.
 pub(crate) fn queries() -> Vec<(String, String)> {
+    NAMES.into_iter().flat_map(queries_of).collect()
+}
+
+fn queries_of(name: &str) -> Vec<(String, String)> {
     let mut queries = Vec::new();
-    for panel in panels() {
+    for panel in panels_of(name) {
         for target in panel["targets"].as_array().unwrap() {
             let (title, expr) = (panel["title"].as_str().unwrap(), target["expr"].as_str().unwrap());
             queries.push((title.to_owned(), expr.to_owned()));
@@ -147,6 +153,16 @@ fn dashboards_can_be_imported_side_by_side_and_not_be_edited_in_place() {
     assert_eq!(uids.len(), NAMES.len());
 }
 
+/// Grafana chooses the first of a list that doesn't begin with all.
+#[test]
+fn what_is_of_one_account_opens_with_one() {
+    let choosing_all = |name: &&str| variables(name)["id_instance"] == ".+";
+    assert_eq!(
+        NAMES.into_iter().filter(choosing_all).collect::<Vec<_>>(),
+        ["overview", "exporter"]
+    );
+}
+
 #[test]
 fn other_processes_are_no_part_of_all_exporters() {
     for (title, query) in queries() {
@@ -191,19 +207,39 @@ fn every_value_of_a_label_that_is_drawn_has_its_colour() {
 #[tokio::test]
 async fn every_query_of_every_panel_finds_data() {
     let (simulator, exporter) = lively_fleet().await;
-    let target = exporter.url.strip_prefix("http://").unwrap();
-    let config = format!("rule_files: [rules/*.yml]\n{}", scraping(target, ""));
+    let config = scraping(exporter.url.strip_prefix("http://").unwrap(), "");
+    all_find_data(&simulator, &config, queries()).await;
+}
+
+/// The accounts' job is then another than the exporter's.
+#[tokio::test]
+async fn the_exporters_dashboard_finds_data_where_accounts_are_probed_as_the_readme_says() {
+    let (simulator, exporter) = lively_fleet().await;
+    let readme = repository_file("README.md");
+    let probing = readme
+        .split("```yaml\n")
+        .find(|block| block.contains("metrics_path: /probe"));
+    let probing = probing.unwrap().split("```").next().unwrap();
+    let config = format!(
+        "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n{}",
+        probing.replace("localhost:10466", exporter.url.strip_prefix("http://").unwrap())
+    );
+    all_find_data(&simulator, &config, queries_of("exporter")).await;
+}
+
+/// Asks a Prometheus that scrapes so until each query, given after its panel's title, has found data.
+async fn all_find_data(simulator: &Simulator, scraping: &str, mut waiting: Vec<(String, String)>) {
+    let config = format!("rule_files: [rules/*.yml]\n{scraping}");
     let prometheus = Prometheus::configured(TempDir::new().unwrap(), &config, &["--web.enable-lifecycle"]).await;
     // What is recorded of a day is not waited for.
     let rules = rule_files()
         .into_iter()
         .map(|(name, text)| (name, text.replace("interval: 2m", "interval: 1s")));
     prometheus.load_rules(rules).await;
-    let mut waiting = queries();
     let all = waiting.len();
     let finding = async {
         for step in 1.. {
-            move_on(&simulator, step).await;
+            move_on(simulator, step).await;
             let mut still = Vec::new();
             for (title, query) in waiting.drain(..) {
                 if !has_data(&prometheus, &query).await {

@@ -33,7 +33,8 @@ fn an_account_that_two_exporters_serve_counts_once() {
         ));
     }
     assert!(tests.len() > 100, "{}", tests.len());
-    check_queries(&input_series("0+1x120", "1x120"), &tests);
+    // Down for a minute, so that it is among those that were.
+    check_queries(&input_series("0+1x120", "1x118 0 1"), &tests);
 }
 
 #[test]
@@ -51,6 +52,20 @@ fn an_account_that_has_left_is_in_no_row() {
     }
     assert!(!tests.is_empty());
     check_queries(&input_series("0+1x120 stale", "1x120 stale"), &tests);
+}
+
+/// A line for each of thousands of accounts would be too many.
+#[test]
+fn an_account_that_was_never_down_has_no_line_of_its_own() {
+    let (_, query) = queries()
+        .into_iter()
+        .find(|(title, _)| title == "Up")
+        .expect("the overview has it");
+    let query = filled_in(&query).replace("$instance", ".+");
+    for (measured, lines) in [("1x120", 0), ("1x90 0 1x29", 4), ("0x50 1x70", 0)] {
+        let expr = format!("count(({query}\n)) or vector(0)");
+        check_queries(&input_series("0+1x120", measured), &[expectation(&expr, "2h", lines)]);
+    }
 }
 
 /// The query as Grafana asks it when all accounts are chosen, but for the exporter.

@@ -16,6 +16,8 @@ pub(super) struct Source {
     range: String,
     /// The family whose labels are offered as variables.
     offers: String,
+    /// Whether it is of all accounts, or of the one that is chosen.
+    all_accounts: bool,
     rows: Vec<Row>,
 }
 
@@ -156,18 +158,19 @@ pub(super) fn dashboard(source: &Source, colours: &Colours) -> Value {
             "type": "dashboards", "title": "GREEN-API", "tags": ["green-api"], "asDropdown": false,
             "includeVars": true, "keepTime": true, "icon": "external link", "targetBlank": false, "tooltip": "", "url": "",
         }],
-        "templating": { "list": variables(&source.offers) },
+        "templating": { "list": variables(source) },
         "panels": panels,
     })
 }
 
-fn variables(offers: &str) -> Vec<Value> {
+fn variables(source: &Source) -> Vec<Value> {
+    let offers = &source.offers;
     let mut variables = vec![json!({
         "name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus",
         "current": {}, "options": [], "hide": 0, "includeAll": false, "multi": false, "refresh": 1, "regex": "",
     })];
     let chain = [
-        ("job", "Job", offers.to_owned()),
+        ("job", "Job", offers.clone()),
         ("instance", "Instance", format!(r#"{offers}{{job=~"$job"}}"#)),
         (
             "id_instance",
@@ -177,12 +180,19 @@ fn variables(offers: &str) -> Vec<Value> {
     ];
     for (name, label, series) in chain {
         let query = format!("label_values({series}, {name})");
-        variables.push(json!({
+        let mut variable = json!({
             "name": name, "label": label, "type": "query", "datasource": datasource(),
             "query": { "query": query, "refId": name, "qryType": 1 }, "definition": query,
             "multi": true, "includeAll": true, "allValue": ".+", "refresh": 2, "sort": 1, "regex": "", "hide": 0,
             "current": { "selected": true, "text": ["All"], "value": ["$__all"] }, "options": [],
-        }));
+        });
+        if name == "id_instance" && !source.all_accounts {
+            // Grafana chooses the first of a list that doesn't begin with all.
+            variable["includeAll"] = json!(false);
+            variable["allValue"] = Value::Null;
+            variable["current"] = json!({});
+        }
+        variables.push(variable);
     }
     variables
 }

@@ -32,6 +32,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{- /* Helm keeps the values of every release, and the configuration is no secret. A schema can refuse tokens, too, but not say why. */ -}}
+{{- define "greenapi-exporter.refuseTokens" -}}
+{{- range $index, $instance := .Values.config.instances -}}
+{{- if hasKey $instance "api_token" -}}
+{{- printf "config.instances[%d].api_token: put tokens into the secret named by tokens.secretName, and set api_token_file" $index | fail -}}
+{{- end -}}
+{{- end -}}
+{{- if hasKey (.Values.config.partner | default dict) "token" -}}
+{{- fail "config.partner.token: put tokens into the secret named by tokens.secretName, and set token_file" -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "greenapi-exporter.config" -}}
 {{- if not (or .Values.config.instances .Values.config.partner) -}}
 {{- fail "nothing to export: set `config.instances` or `config.partner`, or `demo: true` to try it on simulated data" -}}
