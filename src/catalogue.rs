@@ -139,7 +139,7 @@ impl MetricType {
 }
 
 impl Value<'_> {
-    /// What a counter says that has counted `total` since `created`; absent where nobody knows.
+    /// The value of a counter that has counted `total` since `created`, which is `None` where nobody knows.
     pub fn counter(total: impl Into<Number>, created: impl Into<Option<SystemTime>>) -> Self {
         Self::Counter {
             total: total.into(),

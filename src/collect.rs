@@ -213,16 +213,10 @@ impl Target {
     }
 
     /// What was found out once every request that was under way at `asked` has landed, or at `deadline`; then what is still awaited has
-    /// failed.
+    /// failed. What can only be asked for once the journal is read begins then.
     pub async fn landed(self: &Arc<Self>, asked: Instant, deadline: Instant) -> Findings {
         let outgoing = self.outgoing.landed(asked, deadline).await;
-        if let Some(flight) = self.statistic.flight() {
-            // It asks for the statuses that the journal has, so it can only begin now, and not before that was read once.
-            if let Some(ids) = self.outgoing.latest().value.ids {
-                let target = self.clone();
-                flight.start_if_due(move |previous, start| statistic::run(target, previous, start, ids));
-            }
-        }
+        self.start_statistic();
         let fetched = outgoing.map_or_else(
             || Arc::new(self.outgoing.latest().value.fetched.overdue(asked.elapsed())),
             |outgoing| outgoing.value.fetched,
@@ -237,6 +231,14 @@ impl Target {
             queue: self.queue.landed(asked, deadline).await,
         };
         Findings { fetched, collected }
+    }
+
+    /// Starts asking for the recipients of the statuses that the journal has, if that is due and the journal was read once.
+    fn start_statistic(self: &Arc<Self>) {
+        if let (Some(flight), Some(ids)) = (self.statistic.flight(), self.outgoing.latest().value.ids) {
+            let target = self.clone();
+            flight.start_if_due(move |previous, start| statistic::run(target, previous, start, ids));
+        }
     }
 
     /// What is known now, without asking.

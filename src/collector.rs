@@ -139,11 +139,6 @@ pub struct Run<T> {
 }
 
 impl<T> Run<T> {
-    /// Whether there was a run and it failed.
-    pub fn has_failed(run: Option<&Self>) -> bool {
-        run.is_some_and(|run| run.found.is_none())
-    }
-
     /// What was found out, unless there was no run or it failed.
     pub fn found(run: Option<&Self>) -> Option<&T> {
         run.and_then(|run| run.found.as_ref())

@@ -15,7 +15,7 @@ use greenapi_exporter::books::AllBooks;
 use greenapi_exporter::cli::{Backfill, CheckConfig, Demo, Once, Serve, ShardFlags, Simulate};
 use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::collector::Collector;
-use greenapi_exporter::config::{Config, Instance, Settings, Source, TokenSource};
+use greenapi_exporter::config::{Config, Environment, Instance, Settings, Source, TokenSource};
 use greenapi_exporter::fleet::Fleet;
 use greenapi_exporter::green_api::{Client, JournalMethod};
 use greenapi_exporter::journal::{Journal, minutes};
@@ -35,13 +35,10 @@ use tracing::{info, warn};
 use self::exporter::{Exporter, authority, bind};
 pub(crate) use self::healthcheck::healthcheck;
 
-/// Tells the value of an environment variable.
-type Environment = fn(&str) -> Option<String>;
-
 /// Serves metrics until told to stop.
 pub(crate) async fn serve(
     flags: Serve,
-    environment: Environment,
+    environment: Environment<'static>,
     captures: Captures,
     clock: Clock,
 ) -> anyhow::Result<ExitCode> {
@@ -64,7 +61,7 @@ pub(crate) async fn serve(
 }
 
 /// Says whether the configuration can be used, and what it amounts to.
-pub(crate) fn check_config(flags: &CheckConfig, environment: Environment) -> anyhow::Result<ExitCode> {
+pub(crate) fn check_config(flags: &CheckConfig, environment: Environment<'_>) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.as_deref(), environment)?;
     print(config.effective().as_bytes())?;
     if let Some(directory) = &flags.storage.path {
@@ -87,7 +84,7 @@ fn check_ledgers(directory: &Path) -> Result<(), StoreError> {
 }
 
 /// Collects once.
-pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
+pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.as_deref(), environment)?;
     let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock)?;
     let deadline = Instant::now() + LONGEST_SCRAPE;
@@ -111,7 +108,7 @@ pub(crate) async fn once(flags: &Once, environment: Environment, clock: Clock) -
 }
 
 /// Prints the history of an instance's journal.
-pub(crate) async fn backfill(flags: &Backfill, environment: Environment, clock: Clock) -> anyhow::Result<ExitCode> {
+pub(crate) async fn backfill(flags: &Backfill, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.as_deref(), environment)?;
     let client = Client::new(config.max_response_bytes, 1, clock.clone())?;
     let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock.clone())?;
@@ -159,7 +156,7 @@ pub(crate) async fn simulate(flags: &Simulate, clock: &Clock) -> anyhow::Result<
 /// Serves metrics of a simulated API until told to stop.
 pub(crate) async fn demo(
     flags: Demo,
-    environment: Environment,
+    environment: Environment<'static>,
     captures: Captures,
     clock: &Clock,
 ) -> anyhow::Result<ExitCode> {
@@ -226,9 +223,9 @@ fn open_books(directory: Option<&Path>) -> Result<AllBooks, StoreError> {
     Ok(books)
 }
 
-fn load(file: Option<&Path>, environment: Environment) -> Result<Config, Refusal> {
+fn load(file: Option<&Path>, environment: Environment<'_>) -> Result<Config, Refusal> {
     let source = file.map_or(Source::Environment, |file| Source::File(file.to_owned()));
-    let config = Config::load(&source, &environment)?;
+    let config = Config::load(&source, environment)?;
     for warning in config.warnings() {
         warn!(warning, "the configuration can be improved");
     }

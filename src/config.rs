@@ -26,7 +26,7 @@ pub use secret::TokenSource;
 pub(crate) use value::fault_of_name;
 
 /// Tells the value of an environment variable.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Environment<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

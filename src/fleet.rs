@@ -120,14 +120,14 @@ impl Fleet {
         self.landed(present.targets.values(), deadline).await
     }
 
-    /// Collects the instance whose id or name is `target`; `None` if there is none.
-    pub async fn collect_one(&self, target: &str, deadline: Instant) -> Option<snapshot::Instance> {
+    /// Collects the instance with this id or name; `None` if there is none.
+    pub async fn collect_one(&self, id_or_name: &str, deadline: Instant) -> Option<snapshot::Instance> {
         self.settle_late_answers(deadline).await;
         // Known instances don't wait for a partner account to be listed.
-        let known = self.discovered(Instant::now()).await.find(target);
+        let known = self.discovered(Instant::now()).await.find(id_or_name);
         let target = match known {
             Some(target) => target,
-            None => self.discovered(before_settling(deadline)).await.find(target)?,
+            None => self.discovered(before_settling(deadline)).await.find(id_or_name)?,
         };
         collect::start([&target], deadline);
         self.landed([&target].into_iter(), deadline).await.pop()
@@ -177,9 +177,9 @@ impl Fleet {
         self.present().targets.values().map(|target| target.known()).collect()
     }
 
-    /// How the instance whose id or name is `target` is configured.
-    pub fn find(&self, target: &str) -> Option<Arc<config::Instance>> {
-        self.present().find(target).map(|target| target.config.clone())
+    /// How the instance with this id or name is configured.
+    pub fn find(&self, id_or_name: &str) -> Option<Arc<config::Instance>> {
+        self.present().find(id_or_name).map(|target| target.config.clone())
     }
 
     /// The effective configuration, without secrets.
@@ -305,12 +305,12 @@ impl Present {
         })
     }
 
-    fn find(&self, target: &str) -> Option<Arc<Target>> {
-        let by_id = target.parse().ok().and_then(|id: InstanceId| self.targets.get(&id));
+    fn find(&self, id_or_name: &str) -> Option<Arc<Target>> {
+        let by_id = id_or_name.parse().ok().and_then(|id: InstanceId| self.targets.get(&id));
         let by_name = || {
             self.targets
                 .values()
-                .find(|candidate| *candidate.account().name == *target)
+                .find(|candidate| *candidate.account().name == *id_or_name)
         };
         by_id.or_else(by_name).cloned()
     }

@@ -179,7 +179,7 @@ mod tests {
         Instant::now() + LONG
     }
 
-    /// What one is told who asks now and has time.
+    /// What is told to one who asks now and has time.
     async fn landed(flight: &Flight<u32>) -> Option<u32> {
         flight.landed(Instant::now(), in_an_hour()).await
     }

@@ -122,8 +122,8 @@ impl Client {
         Ok(whole.freeze())
     }
 
-    /// Gets `url` and returns the body if the answer is a 200 that doesn't say itself that it is longer than is read. All of it
-    /// must come within `timeout`. `turn` chooses the client: instances are asked in the order of their ids, so that taking turns
+    /// Gets `url` and returns the body of a 200 whose declared length, if any, is within the limit. All of it must come
+    /// within `timeout`. `turn` chooses the client: instances are asked in the order of their ids, so that taking turns
     /// by id spreads the requests of a scrape evenly.
     async fn get(&self, url: &str, turn: u64, timeout: Duration) -> Result<Body, Failure> {
         let http = usize::try_from(turn % self.http.len() as u64).unwrap_or_default();
@@ -204,7 +204,7 @@ const STREAMS: usize = 100;
 /// The longest answer that is read as a whole, since that takes memory: contacts and instances of a partner account have some 200 bytes.
 const MAX_WHOLE_BYTES: u64 = 32 * 1024 * 1024;
 
-/// How long the text of an error answer may take behind its head, at most: what counts is known by then, the code and how long to wait.
+/// How long to wait for the text of an error answer, at most: its status code and `Retry-After` are known already.
 const REASON_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The reasons on record have fewer than 300 bytes.

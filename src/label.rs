@@ -1,4 +1,4 @@
-//! Defines enumerations whose variants are the values of a metric label: a closed set, spelled once.
+//! Defines enumerations whose variants are the values of a metric label, or another closed set of words, each spelled once.
 
 /// A closed set of label values.
 pub trait LabelValue: Copy + 'static {

@@ -287,7 +287,7 @@ impl Ledger {
             return Vec::new();
         }
         let is_present = |entry: &Entry| journal.records().binary_search_by_key(&entry.id(), |record| record.id);
-        let old = self.entries.iter().filter(|entry| entry.is_forgotten(now));
+        let old = self.entries.iter().filter(|entry| entry.may_be_forgotten(now));
         old.filter(|entry| is_present(entry).is_err()).copied().collect()
     }
 }

@@ -31,7 +31,7 @@
 //! - **Counters are exact.** A status counts once, over scrapes, restarts and kills; the [`ledger`] has laws, the [`store`] is
 //!   written before a scrape is shown.
 //! - **Absent is absent.** A fact that isn't known has no series. Nothing is made up.
-//! - **One instance never hurts another.** A page is always complete at its deadline; who is late is shown as late.
+//! - **One instance never hurts another.** A page is always complete at its deadline; an instance that is late is shown as late.
 //! - **No input causes a panic.** A release ends at once if there is one nevertheless: what was shown is in the store, and whatever
 //!   supervises the process starts it anew.
 //! - **What guards the page fails closed.** A web configuration that can't be served to the letter is an error; a change

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         #[expect(clippy::print_stderr, reason = "this is where errors are told to people")]
         match format {
             LogFormat::Logfmt => eprintln!("greenapi-exporter: {error}"),
-            // Who reads the log reads no other lines.
+            // Whoever reads a JSON log reads no other lines.
             LogFormat::Json => tracing::error!(error, "greenapi-exporter ends"),
         }
         ExitCode::FAILURE
@@ -40,16 +40,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-            Command::Serve(flags) => commands::serve(flags, environment, captures, clock).await,
-            Command::CheckConfig(flags) => commands::check_config(&flags, environment),
-            Command::Once(flags) => commands::once(&flags, environment, clock).await,
-            Command::Backfill(flags) => commands::backfill(&flags, environment, clock).await,
+            Command::Serve(flags) => commands::serve(flags, &environment, captures, clock).await,
+            Command::CheckConfig(flags) => commands::check_config(&flags, &environment),
+            Command::Once(flags) => commands::once(&flags, &environment, clock).await,
+            Command::Backfill(flags) => commands::backfill(&flags, &environment, clock).await,
             Command::Simulate(flags) => commands::simulate(&flags, &clock).await,
-            Command::Demo(flags) => commands::demo(flags, environment, captures, &clock).await,
+            Command::Demo(flags) => commands::demo(flags, &environment, captures, &clock).await,
             Command::Healthcheck(flags) => commands::healthcheck(&flags).await,
         }
     });
-    // Time for a write of the ledger to end, but not for a file whose disk has gone away to be read.
+    // Lets a write of the ledger end, but doesn't wait for ever on a disk that has gone away.
     runtime.shutdown_timeout(Duration::from_secs(5));
     code
 }

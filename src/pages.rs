@@ -86,7 +86,7 @@ pub struct Pages {
 pub struct Options {
     /// Where the metrics are.
     pub telemetry_path: String,
-    /// How long before the scraper's time-out an answer is given.
+    /// How long before the scraper's timeout an answer is given.
     pub timeout_offset: Duration,
     /// How many scrapes are answered at the same time.
     pub max_requests: usize,
@@ -289,7 +289,7 @@ impl Pages {
         answer
     }
 
-    /// When the scrape must be answered: the offset before the scraper's time-out, or at the time-out itself if the offset leaves no time.
+    /// When the scrape must be answered: the offset before the scraper's timeout, or at the timeout itself if the offset leaves no time.
     fn deadline(&self, headers: &HeaderMap) -> Result<Instant, Complaint> {
         let Some(timeout) = headers.get("x-prometheus-scrape-timeout-seconds") else {
             return Ok(Instant::now() + LONGEST_SCRAPE);
@@ -403,5 +403,5 @@ const BUILD: Build = Build {
     rustc: env!("BUILD_RUSTC"),
 };
 
-/// The time-out of a scraper that doesn't name one, and the longest that is granted.
+/// The timeout of a scraper that doesn't name one, and the longest that is granted.
 pub const LONGEST_SCRAPE: Duration = Duration::from_mins(2);

@@ -67,7 +67,7 @@ impl Reloader {
     pub async fn reload(self: &Arc<Self>) -> Result<(), String> {
         let mut promise = self.promise();
         match promise.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(outcome)) => outcome.clone(),
+            Ok(Some(result)) => result.clone(),
             _ => Err("the reload was broken off".to_owned()),
         }
     }

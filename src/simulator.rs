@@ -44,7 +44,7 @@ use hyper::HeaderMap;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use self::site::{Site, Told};
+use self::site::{JournalSource, Site};
 use crate::account::InstanceId;
 use crate::clock::{Clock, unix_seconds};
 use crate::web;
@@ -157,12 +157,14 @@ impl Simulator {
     ///
     /// Those whose last action is not before the window asked for are answered, ordered by it.
     pub fn set_journal(&self, id: InstanceId, statuses: Vec<SimStatus>) -> Result<(), UnknownInstance> {
-        self.site(id).map(|site| site.tell(Told::Listed(statuses)))
+        self.site(id)
+            .map(|site| site.set_journal(JournalSource::Listed(statuses)))
     }
 
     /// Makes this the body of every answer to getOutgoingStatuses, whatever is asked for.
     pub fn set_journal_body(&self, id: InstanceId, body: impl Into<Bytes>) -> Result<(), UnknownInstance> {
-        self.site(id).map(|site| site.tell(Told::Verbatim(body.into())))
+        self.site(id)
+            .map(|site| site.set_journal(JournalSource::Verbatim(body.into())))
     }
 
     /// How often the method was called for the instance, whatever was answered.

@@ -61,8 +61,8 @@ pub struct LedgerView {
     pub created: SystemTime,
     /// How many statuses the ledger knows.
     pub entries: u64,
-    /// The kinds of all statuses known or counted, in the order of their texts. Each has its series, at 0 before the first is counted, so that
-    /// the first doesn't get lost to those who compare two scrapes.
+    /// The kinds of all statuses known or counted, in the order of their texts. Each has its series, at 0 before the first is counted: or else
+    /// `increase()` would miss the first.
     pub kinds: Vec<Kind>,
     /// What has been counted.
     pub totals: Arc<Totals>,
@@ -236,7 +236,7 @@ pub struct Process {
     pub cpu_seconds: Option<f64>,
     /// Open file descriptors.
     pub open_fds: Option<u64>,
-    /// The most file descriptors that may be open.
+    /// The most file descriptors that may be open; absent where unlimited.
     pub max_fds: Option<u64>,
     /// Virtual memory, in bytes.
     pub virtual_memory_bytes: Option<u64>,

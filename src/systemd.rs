@@ -94,12 +94,12 @@ mod tests {
 
     #[test]
     fn systemd_is_told_what_the_service_is_doing() {
-        let folder = std::env::temp_dir().join(format!("greenapi-notify-{}", std::process::id()));
-        let socket = UnixDatagram::bind(&folder).unwrap();
-        let notifier = Notifier::new(folder.to_str());
+        let folder = tempfile::tempdir().unwrap();
+        let socket_path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&socket_path).unwrap();
+        let notifier = Notifier::new(socket_path.to_str());
         notifier.ready();
         notifier.stopping();
-        fs::remove_file(&folder).unwrap();
         let mut buffer = [0; 64];
         for expected in ["READY=1", "STOPPING=1"] {
             let length = socket.recv(&mut buffer).unwrap();

@@ -216,7 +216,7 @@ mod tests {
         };
         check("[::]:0", Some(Ipv4Addr::UNSPECIFIED));
         check("127.0.0.1:0", Some(Ipv4Addr::LOCALHOST));
-        // Who asks for an address of IPv6 gets no other.
+        // Whoever asks for an IPv6 address gets no other.
         check("[::1]:0", None);
     }
 }

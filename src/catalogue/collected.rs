@@ -67,7 +67,10 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &["type_message"],
         read: Read::Instance(|instance, samples| {
             let types = Run::found(instance.collected.incoming.as_deref()).into_iter().flatten();
-            sorted(types.map(|(kind, count)| ([kind.as_str()], *count)), samples);
+            sorted(
+                types.map(|(type_message, count)| ([type_message.as_str()], *count)),
+                samples,
+            );
         }),
     },
     Family {

@@ -52,7 +52,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_outgoing_status_participants",
         metric_type: MetricType::Histogram {
-            bounds: &shown(PARTICIPANTS),
+            bounds: &as_f64s(PARTICIPANTS),
         },
         help: "Audience size of statuses first seen that list participants.",
         labels: &[],
@@ -64,7 +64,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_outgoing_status_delay_seconds",
         metric_type: MetricType::Histogram {
-            bounds: &shown(DELAY_SECONDS),
+            bounds: &as_f64s(DELAY_SECONDS),
         },
         help: "Seconds from the earliest known timestamp of a status until it reached this state, if it was seen in a lower one before.",
         labels: &["status_message"],
@@ -144,14 +144,14 @@ const STATES: [StatusMessage; 5] = [
 ];
 
 /// The bounds by which the ledger counts, as a page has them.
-const fn shown<const BUCKETS: usize>(bounds: [u64; BUCKETS]) -> [f64; BUCKETS] {
-    let mut shown = [0.0; BUCKETS];
+const fn as_f64s<const BUCKETS: usize>(bounds: [u64; BUCKETS]) -> [f64; BUCKETS] {
+    let mut floats = [0.0; BUCKETS];
     let mut bucket = 0;
     while bucket < BUCKETS {
-        shown[bucket] = Number::Integer(bounds[bucket]).as_f64();
+        floats[bucket] = Number::Integer(bounds[bucket]).as_f64();
         bucket += 1;
     }
-    shown
+    floats
 }
 
 fn histogram<const BUCKETS: usize>(

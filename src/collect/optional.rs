@@ -125,7 +125,8 @@ impl<T> Paced<LatestRun<T>> {
             Ok(found) => (Some(found), None),
             Err(failure) => (None, Some(failure)),
         };
-        log(target, method, Run::has_failed(self.value.as_ref()), failure.as_ref());
+        let has_failed_before = self.value.as_ref().is_some_and(|run| run.found.is_none());
+        log(target, method, has_failed_before, failure.as_ref());
         let min_interval = target.config.settings.min_interval;
         let run = Some(Run { found, duration });
         self.landing(run, failure.as_ref(), requests, spacing, min_interval)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use greenapi_exporter::cli::Web;
 use greenapi_exporter::clock::Clock;
+use greenapi_exporter::config::Environment;
 use greenapi_exporter::exposition;
 use greenapi_exporter::fleet::Fleet;
 use greenapi_exporter::pages::{Options, Pages};
@@ -17,8 +18,6 @@ use greenapi_exporter::web::{self, WebConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tracing::info;
-
-use super::Environment;
 
 /// The exporter, bound to its addresses and not yet serving.
 pub(super) struct Exporter {
@@ -38,7 +37,7 @@ impl Exporter {
         load: Load,
         web: Web,
         captures: Captures,
-        environment: Environment,
+        environment: Environment<'_>,
         clock: Clock,
     ) -> anyhow::Result<Self> {
         let web_config = web.web_config_file.as_deref().map(WebConfig::open).transpose()?;

@@ -43,12 +43,12 @@ pub(super) fn load(path: &Path, environment: Environment<'_>) -> Result<Config, 
         if root.is_nothing() {
             return Err(root.refuse_file("the file is empty"));
         }
-        Reading { folder, environment }.config(root)
+        Context { folder, environment }.config(root)
     })
 }
 
 /// Where relative paths count from, and the environment: what a section's meaning depends on beside its text.
-struct Reading<'a> {
+struct Context<'a> {
     folder: &'a Path,
     environment: Environment<'a>,
 }
@@ -60,7 +60,7 @@ struct Defaults {
     settings: Arc<Settings>,
 }
 
-impl Reading<'_> {
+impl Context<'_> {
     fn config(&self, root: &Field<'_>) -> Result<Config, Reported> {
         let root = root.section(&ROOT)?;
         let defaults = root.optional("defaults", defaults).map(Option::unwrap_or_default);

@@ -113,15 +113,15 @@ fn text(value: Option<&RawValue>) -> &str {
 }
 
 /// Reads the answer of a partner's `getInstances` (api.md 2.10): the id, name and token of each instance that isn't deleted, and
-/// how many elements are something else. That nothing is an instance is a failure.
+/// how many elements are something else. A list without a single instance, but with other elements, is a failure.
 pub fn instances(body: &[u8]) -> Result<(Vec<PartnerInstance>, u64), Failure> {
     // Errors arrive as an object in an answer of 200.
     #[derive(Deserialize)]
-    struct Refusal {
+    struct ErrorAnswer {
         code: u16,
     }
-    if let Ok(refusal) = serde_json::from_slice::<Refusal>(body) {
-        return Err(match refusal.code {
+    if let Ok(ErrorAnswer { code }) = serde_json::from_slice(body) {
+        return Err(match code {
             200 => Failure::invalid_json("an object in place of an array".to_owned()),
             code => Failure::of_answer(code, b"", None),
         });

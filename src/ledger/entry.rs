@@ -41,7 +41,7 @@ impl Entry {
         u128::from_le_bytes(self.id).into()
     }
 
-    /// The earliest time known of it, in Unix seconds: the least timestamp of its records, or the year 36812.
+    /// The earliest time known of it, in Unix seconds: the least timestamp of its records, at most 2^40 - 1 (the year 36812).
     pub fn earliest(&self) -> u64 {
         self.earliest.into()
     }
@@ -80,7 +80,7 @@ impl Entry {
     }
 
     /// Whether at least 31 days have passed since the last sighting (spec 7.3). After 32 days and an hour it always holds.
-    pub fn is_forgotten(&self, now: u64) -> bool {
+    pub fn may_be_forgotten(&self, now: u64) -> bool {
         hour(now) >= self.seen_hour().saturating_add(Self::KEPT_HOURS)
     }
 }

@@ -10,7 +10,7 @@ use super::behaviour::Behaviour;
 use super::body::huge_journal;
 use super::method::{Method, Route};
 use super::site::{RETENTION_MINUTES, Site};
-use super::wire::{self, json as bytes_of};
+use super::wire::{self, json_bytes};
 use super::{Received, Simulator, account, malformed, publish};
 use crate::clock::unix_seconds;
 use crate::label::LabelValue;
@@ -182,7 +182,7 @@ impl Call<'_> {
             Method::GetOutgoingStatuses => site.verbatim().unwrap_or_else(|| self.outgoing(&owner)),
             Method::GetIncomingStatuses => {
                 let statuses = site.incoming(now, self.minutes());
-                bytes_of(
+                json_bytes(
                     &statuses
                         .iter()
                         .map(|(status, sender)| status.incoming(sender, "A friend"))
@@ -194,19 +194,19 @@ impl Call<'_> {
                     return self.error(400, 1, "Validation failed. Details: 'idMessage' is required");
                 };
                 let status = site.find(now, &id_message);
-                bytes_of(&status.as_ref().map(account::statistic).unwrap_or_default())
+                json_bytes(&status.as_ref().map(account::statistic).unwrap_or_default())
             }
             Method::SendTextStatus | Method::SendMediaStatus | Method::SendVoiceStatus | Method::DeleteStatus => {
                 return self.change(method, now);
             }
-            Method::GetStateInstance => bytes_of(&account::state(behaviour)),
-            Method::GetSettings => bytes_of(&account::settings(&owner, behaviour)),
+            Method::GetStateInstance => json_bytes(&account::state(behaviour)),
+            Method::GetSettings => json_bytes(&account::settings(&owner, behaviour)),
             Method::GetContacts => {
                 let group = self.parameter("group").and_then(|group| group.parse().ok());
                 let count = self.parameter("count").and_then(|count| count.parse().ok());
-                bytes_of(&account::contacts(&owner, group, count.unwrap_or(usize::MAX)))
+                json_bytes(&account::contacts(&owner, group, count.unwrap_or(usize::MAX)))
             }
-            Method::GetMessagesCount => bytes_of(&json!({"count": site.queued(now)})),
+            Method::GetMessagesCount => json_bytes(&json!({"count": site.queued(now)})),
         };
         wire::api_answer(200, method.calls_per_second(), body)
     }
@@ -214,7 +214,7 @@ impl Call<'_> {
     /// The journal of published statuses.
     fn outgoing(&self, owner: &str) -> Vec<u8> {
         let statuses = self.site.outgoing(self.simulator.now(), self.minutes());
-        bytes_of(&statuses.iter().map(|status| status.outgoing(owner)).collect::<Vec<_>>())
+        json_bytes(&statuses.iter().map(|status| status.outgoing(owner)).collect::<Vec<_>>())
     }
 
     /// Publishes a status, or takes one back.
@@ -227,7 +227,7 @@ impl Call<'_> {
         match order {
             publish::Order::Publish(status) => {
                 let id_message = self.site.publish(now, status);
-                wire::api_answer(200, per_second, bytes_of(&json!({"idMessage": id_message})))
+                wire::api_answer(200, per_second, json_bytes(&json!({"idMessage": id_message})))
             }
             publish::Order::Delete(id_message) if self.site.delete(now, &id_message) => {
                 wire::api_empty(200, per_second)
@@ -264,7 +264,7 @@ fn partner_instances(simulator: &Simulator, token: &str) -> Response<Body> {
     } else {
         json!({"code": 401, "description": "Unauthorized"})
     };
-    wire::api_answer(200, 1, bytes_of(&body))
+    wire::api_answer(200, 1, json_bytes(&body))
 }
 
 /// The simulator's own list of instances, without tokens: a dashboard may show it.
@@ -274,7 +274,7 @@ fn instances(simulator: &Simulator) -> Response<Body> {
         json!({"id": id, "name": site.name, "behaviour": behaviour})
     };
     let instances: Value = simulator.sites().map(listed).collect();
-    wire::nginx_answer(200, "application/json; charset=utf-8", full(bytes_of(&instances)))
+    wire::nginx_answer(200, "application/json; charset=utf-8", full(json_bytes(&instances)))
 }
 
 /// Makes an instance behave as the body says.

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
 
 use super::status::SimStatus;
-use super::wire::json;
+use super::wire::json_bytes;
 use crate::journal::TypeMessage;
 use crate::web::Body;
 
@@ -29,7 +29,7 @@ pub(super) fn huge_journal(length: u64, now: u64, owner: &str) -> Body {
         thumbnail: 8 * 1024,
         ..SimStatus::new(MARK, now)
     };
-    let record = String::from_utf8(json(&status.outgoing(owner))).unwrap_or_default();
+    let record = String::from_utf8(json_bytes(&status.outgoing(owner))).unwrap_or_default();
     let (before_id, after_id) = record.split_once(MARK).unwrap_or_default();
     let journal = HugeJournal {
         before_id: before_id.to_owned(),

@@ -40,7 +40,7 @@ struct State {
     behaviour: Behaviour,
     /// How the next requests are answered, before the behaviour counts again.
     next: VecDeque<Behaviour>,
-    told: Told,
+    source: JournalSource,
     /// What was published by calls of the API.
     sent: Vec<Publication>,
     /// What was taken back, by `idMessage`.
@@ -52,7 +52,7 @@ struct State {
 }
 
 /// Where the journal of published statuses comes from.
-pub(super) enum Told {
+pub(super) enum JournalSource {
     /// From the simulated owner.
     Generated,
     /// From a list.
@@ -74,7 +74,7 @@ impl Site {
             state: Mutex::new(State {
                 behaviour: instance.behaviour,
                 next: VecDeque::new(),
-                told: Told::Generated,
+                source: JournalSource::Generated,
                 sent: Vec::new(),
                 deleted: BTreeMap::new(),
                 requests: BTreeMap::new(),
@@ -102,8 +102,8 @@ impl Site {
         locked(&self.state).next = next;
     }
 
-    pub(super) fn tell(&self, told: Told) {
-        locked(&self.state).told = told;
+    pub(super) fn set_journal(&self, source: JournalSource) {
+        locked(&self.state).source = source;
     }
 
     /// Notes a request and returns the behaviour that is due.
@@ -146,8 +146,8 @@ impl Site {
 
     /// The bytes that a test wants the journal of published statuses to be.
     pub(super) fn verbatim(&self) -> Option<Vec<u8>> {
-        match &locked(&self.state).told {
-            Told::Verbatim(bytes) => Some(bytes.to_vec()),
+        match &locked(&self.state).source {
+            JournalSource::Verbatim(bytes) => Some(bytes.to_vec()),
             _ => None,
         }
     }
@@ -158,10 +158,10 @@ impl Site {
         let state = locked(&self.state);
         let marked = state.behaviour != Behaviour::Unmarked;
         let sent = state.sent.iter().filter_map(|publication| publication.at(now, marked));
-        let mut statuses: Vec<SimStatus> = match &state.told {
-            Told::Generated => self.published(first, now, marked).chain(sent).collect(),
-            Told::Listed(statuses) => statuses.iter().cloned().chain(sent).collect(),
-            Told::Verbatim(_) => Vec::new(),
+        let mut statuses: Vec<SimStatus> = match &state.source {
+            JournalSource::Generated => self.published(first, now, marked).chain(sent).collect(),
+            JournalSource::Listed(statuses) => statuses.iter().cloned().chain(sent).collect(),
+            JournalSource::Verbatim(_) => Vec::new(),
         };
         statuses.retain(|status| !state.deleted.contains_key(&status.id_message));
         statuses.extend(state.deleted.values().cloned());

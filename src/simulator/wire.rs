@@ -12,7 +12,7 @@ use super::calendar::date_and_time;
 use crate::web::{Body, full};
 
 /// `value` as JSON.
-pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
+pub(super) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
     // Only maps with keys that aren't texts, and types that refuse, have no JSON; the simulator has neither.
     serde_json::to_vec(value).unwrap_or_default()
 }
@@ -69,7 +69,7 @@ pub(super) fn api_error(code: u16, per_second: u32, target: &str, now: u64, mess
         path: target,
         message,
     };
-    api_answer(code, per_second, json(&error))
+    api_answer(code, per_second, json_bytes(&error))
 }
 
 /// The answer to one call too many within a second: nothing but headers, and no word on when to come back unless asked for.
@@ -91,7 +91,7 @@ pub(super) fn quota_exceeded(per_second: u32, method: &str) -> Response<Body> {
         "status": "QUOTE_EXCEEDED",
         "description": "Monthly quota has been exceeded. Please go to your personal account and change the tariff to business https://console.green-api.com",
     }});
-    api_answer(466, per_second, json(&body))
+    api_answer(466, per_second, json_bytes(&body))
 }
 
 /// A page of the proxy itself.

@@ -168,7 +168,7 @@ where
     tokio::spawn(async move {
         let stopped = async {
             // A client that doesn't say goodbye is not waited for.
-            _ = stopping.wait_for(|stopping| *stopping).await.is_ok();
+            _ = stopping.wait_for(|stopping| *stopping).await;
             requests.idle(FAREWELL).await;
         };
         tokio::select! {

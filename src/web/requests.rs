@@ -10,9 +10,9 @@ use crate::lock::locked;
 
 /// The requests of a connection. One rule ends all that would never end by itself: a client that sends nothing, that
 /// sends a head byte by byte, that doesn't take its answer, or that is gone.
-pub(super) struct Requests(Mutex<Load>);
+pub(super) struct Requests(Mutex<State>);
 
-struct Load {
+struct State {
     /// The requests by their number; each with the time at which its answer could be taken, once it can.
     under_way: BTreeMap<u64, Option<Instant>>,
     /// The number of the next request.
@@ -23,7 +23,7 @@ struct Load {
 
 impl Default for Requests {
     fn default() -> Self {
-        Self(Mutex::new(Load {
+        Self(Mutex::new(State {
             under_way: BTreeMap::new(),
             next: 0,
             moved: Instant::now(),
@@ -34,12 +34,12 @@ impl Default for Requests {
 impl Requests {
     /// A request is under way until what is returned is dropped.
     pub(super) fn begin(self: Arc<Self>) -> UnderWay {
-        let mut load = self.load();
-        let number = load.next;
-        load.next += 1;
-        load.under_way.insert(number, None);
-        load.moved = Instant::now();
-        drop(load);
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
+        state.under_way.insert(number, None);
+        state.moved = Instant::now();
+        drop(state);
         UnderWay { requests: self, number }
     }
 
@@ -47,7 +47,7 @@ impl Requests {
     pub(super) async fn idle(&self, limit: Duration) {
         loop {
             let now = Instant::now();
-            let look_again = self.load().idle_since().unwrap_or(now) + limit;
+            let look_again = self.state().idle_since().unwrap_or(now) + limit;
             if look_again <= now {
                 return;
             }
@@ -55,12 +55,12 @@ impl Requests {
         }
     }
 
-    fn load(&self) -> MutexGuard<'_, Load> {
+    fn state(&self) -> MutexGuard<'_, State> {
         locked(&self.0)
     }
 }
 
-impl Load {
+impl State {
     /// Since when the client is waited for; `None` while it waits itself.
     fn idle_since(&self) -> Option<Instant> {
         let longest_untaken = self.under_way.values().flatten().min();
@@ -78,14 +78,17 @@ pub(super) struct UnderWay {
 impl UnderWay {
     /// The answer is there for the client to take.
     pub(super) fn answered(&self) {
-        self.requests.load().under_way.insert(self.number, Some(Instant::now()));
+        self.requests
+            .state()
+            .under_way
+            .insert(self.number, Some(Instant::now()));
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut load = self.requests.load();
-        load.under_way.remove(&self.number);
-        load.moved = Instant::now();
+        let mut state = self.requests.state();
+        state.under_way.remove(&self.number);
+        state.moved = Instant::now();
     }
 }

@@ -95,7 +95,7 @@ pub(super) fn read(section: &Section<'_>, folder: &Path, files: &mut Watched) ->
     }))
 }
 
-/// What stands behind the first of `keys`, or in the file that the second names, which the toolkit prefers.
+/// What stands after the first of `keys`, or in the file that the second names, which the toolkit prefers.
 fn read_pem<'a>(
     section: &Section<'a>,
     keys: [&str; 2],

@@ -77,7 +77,7 @@ impl Users {
     }
 }
 
-/// The logarithm of how often bcrypt hashes: 4 to 31.
+/// bcrypt's cost, the base-2 logarithm of its rounds: 4 to 31.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cost(u32);
 

@@ -133,12 +133,12 @@ pub(crate) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The value of `key`; a key with nothing behind it counts as absent.
+    /// The value of `key`; a key with nothing after it counts as absent.
     pub(crate) fn field(&self, key: &str) -> Option<Field<'a>> {
         self.written(key).filter(|field| !field.is_nothing())
     }
 
-    /// What stands behind `key`, if it is written, even if that is nothing.
+    /// What stands after `key`, if it is written, even if that is nothing.
     pub(crate) fn written(&self, key: &str) -> Option<Field<'a>> {
         let (key, _, node) = self.fields.iter().find(|(name, ..)| *name == key)?;
         Some(Field {

@@ -121,7 +121,7 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-/// Tokens are 34 and more letters and digits in a row; what people write here are shorter words.
+/// A token has at least 34 letters and digits in a row; words that people write here are shorter.
 pub(crate) fn may_hold_secret(text: &str) -> bool {
     text.split(|character: char| !character.is_ascii_alphanumeric())
         .any(|word| word.len() > 32)

@@ -15,7 +15,7 @@ pub(crate) struct Node {
     pub(super) value: Value,
 }
 
-/// What can stand behind a key.
+/// What can stand after a key.
 pub(super) enum Value {
     /// Nothing, or `null`.
     Nothing,

@@ -201,6 +201,8 @@ async fn a_second_process_on_the_same_directory_is_refused() {
         setting.storage(),
         "--web.listen-address",
         "127.0.0.1:0",
+        "--log.level",
+        "warn",
     ];
     let finished = run(&mut binary(&arguments)).await;
     assert_eq!(finished.code, Some(1));

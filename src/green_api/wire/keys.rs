@@ -19,7 +19,7 @@ pub(super) struct KnownKeys {
 
 #[derive(Debug)]
 struct KnownKey {
-    /// The key from behind its opening quote on, and what comes until its value.
+    /// The key from after its opening quote on, and what comes until its value.
     spelled: [u8; HALF],
     /// A bit for each byte of that. It follows from the length, but computing it per key slows a fold by 5 %.
     bits: u64,
@@ -42,7 +42,7 @@ impl Default for KnownKeys {
 }
 
 impl KnownKeys {
-    /// The key that these bytes begin with, behind its opening quote, if it is known: what its value is in a status, and the bytes
+    /// The key that these bytes begin with, after its opening quote, if it is known: what its value is in a status, and the bytes
     /// from that value on.
     ///
     /// The one that is expected is tried first: then where its value begins is known without waiting for what the bytes are.
@@ -62,7 +62,7 @@ impl KnownKeys {
         Some((known.role, &bytes[usize::from(known.length)..]))
     }
 
-    /// Keeps the key that these bytes begin with, behind its opening quote, if what comes until its value is short, too.
+    /// Keeps the key that these bytes begin with, after its opening quote, if what comes until its value is short, too.
     pub(super) fn learn(&mut self, bytes: &[u8], value: &[u8], role: Role) {
         let Some(spelled) = bytes.first_chunk() else { return };
         let Ok(length @ 1..=LONGEST) = u8::try_from(bytes.len() - value.len()) else {

@@ -119,7 +119,7 @@ impl Draft {
         *participants = participants.saturating_add(more);
     }
 
-    /// Takes a text that was captured, which always is one.
+    /// Takes the unescaped text of a captured string.
     pub(super) fn captured(&mut self, role: Role, text: &[u8]) {
         match role {
             Role::IdMessage => self.id_message.extend_from_slice(text),

@@ -50,7 +50,7 @@ fn closing_quote_of_any<S: Simd>(simd: S, mut escaped: bool, bytes: &[u8]) -> Op
 
 /// Passes over plain strings of an array, from somewhere inside the first of them. Between two there is only a comma (`GAP` 2), or a
 /// comma and a space (`GAP` 3): so many bytes are their quotes apart. Returns how many have ended, and where the text of the next one
-/// begins, behind its opening quote.
+/// begins, after its opening quote.
 ///
 /// It is for long lists of participants, whose ends would have to be looked for one after the other. No step waits for where the
 /// strings of the one before it end.
@@ -185,7 +185,7 @@ fn half<S: Simd>(simd: S, bytes: &[u8; HALF]) -> u8x32<S> {
     u8x32::from_slice(simd, bytes)
 }
 
-/// Where the first bit is that is set; behind the block if none is, which is where to look next.
+/// Where the first bit is that is set; after the block if none is, which is where to look next.
 fn first_of(bits: u64) -> usize {
     bits.trailing_zeros() as usize
 }
