@@ -44,8 +44,8 @@ mill:
 		($(FUZZ_IN) target/release/mill $$law $(FUZZ_SECONDS) $(MILL_SEED) seeds/$$law corpus/$$law) || exit 1; \
 	done
 
-# Checks what no test checks: form, lints, documentation, licences and origin of the dependencies, rules and dashboards. Where
-# CI is set also what takes minutes and root: the packages and the image, built, run and removed.
+# Checks what no test checks: formatting, lints, documentation, licences and origin of the dependencies, rules and
+# dashboards. Where CI is set also what takes minutes and root: the packages and the image, built, run and removed.
 lint: lint-deploy target/lint/pint target/lint/dashboard-linter $(if $(CI),test-packages test-image)
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings

@@ -115,7 +115,7 @@ impl fmt::Display for ApiUrl {
 pub struct Account {
     /// Its number.
     pub id: InstanceId,
-    /// Its name in the configuration; its number where none is given.
+    /// Its name, as configured or as the partner account lists it; its number where none is given.
     pub name: Arc<str>,
 }
 

@@ -1,8 +1,11 @@
 //! Flags and commands. Every flag has an environment variable: `GREENAPI_EXPORTER_` and its name.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
@@ -52,7 +55,6 @@ pub enum Command {
     /// Serve metrics of a simulated GREEN-API, to see it work without an account
     Demo(Demo),
     /// Ask the exporter of this machine whether it is alive; for containers, where there is no curl
-    #[command(hide = true)]
     Healthcheck(Healthcheck),
 }
 
@@ -135,7 +137,7 @@ pub struct Simulate {
         allow_negative_numbers = true,
         env = "GREENAPI_EXPORTER_INSTANCES",
         default_value_t = 12,
-        value_parser = clap::value_parser!(u32).range(..=1_000_000)
+        value_parser = whole_number(0..=1_000_000_u32)
     )]
     pub instances: u32,
     /// How the simulation goes.
@@ -221,13 +223,13 @@ pub struct Web {
         allow_negative_numbers = true,
         env = "GREENAPI_EXPORTER_WEB_MAX_REQUESTS",
         default_value_t = 40,
-        value_parser = clap::value_parser!(u16).range(1..)
+        value_parser = whole_number(1..=u16::MAX)
     )]
     pub max_requests: u16,
     /// Serve on the sockets passed by systemd, instead of --web.listen-address
     #[arg(long = "web.systemd-socket", env = "GREENAPI_EXPORTER_WEB_SYSTEMD_SOCKET", value_parser = BoolishValueParser::new())]
     pub systemd_socket: bool,
-    /// Add `_created` series to OpenMetrics, which say since when counters count; for a Prometheus that uses them
+    /// Add `_created` series to OpenMetrics: the time each counter started; only for a Prometheus that uses them
     #[arg(long = "web.openmetrics-created", env = "GREENAPI_EXPORTER_WEB_OPENMETRICS_CREATED", value_parser = BoolishValueParser::new())]
     pub openmetrics_created: bool,
     /// Time subtracted from the scraper's timeout, so that the answer arrives in time
@@ -244,7 +246,7 @@ pub struct Web {
 /// Which of the instances to serve.
 #[derive(Debug, Args)]
 pub struct ShardFlags {
-    /// Which replica this is, counting from 0; the name of a StatefulSet's pod works, too
+    /// This replica's number, from 0; a StatefulSet pod's name, such as `greenapi-exporter-3`, works too
     #[arg(
         long = "shard.ordinal",
         value_name = "N",
@@ -261,7 +263,7 @@ pub struct ShardFlags {
         allow_negative_numbers = true,
         env = "GREENAPI_EXPORTER_SHARD_TOTAL",
         default_value_t = 1,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = whole_number(1..=u32::MAX)
     )]
     pub total: u32,
 }
@@ -275,7 +277,8 @@ pub struct World {
         value_name = "N",
         allow_negative_numbers = true,
         env = "GREENAPI_EXPORTER_SEED",
-        default_value_t = 1
+        default_value_t = 1,
+        value_parser = whole_number(0..=u64::MAX)
     )]
     pub seed: u64,
     /// How many times faster than real time the statuses progress
@@ -351,9 +354,21 @@ fn flag_of_serve<'a>(command: &'a clap::Command, matches: &ArgMatches) -> Option
     own.find(is_given)
 }
 
+/// Reads a whole number within `bounds`.
+fn whole_number<T>(bounds: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| bounds.contains(number));
+        number.ok_or_else(|| format!("expected a whole number from {} to {}", bounds.start(), bounds.end()))
+    }
+}
+
 /// Reads `HOST:PORT` with a numeric host, or `:PORT` for every interface.
 fn parse_listen_address(text: &str) -> Result<SocketAddr, &'static str> {
-    const EXPECTED: &str = "expected `IP:PORT`, `[IPv6]:PORT` or `:PORT`";
+    const EXPECTED: &str =
+        "expected `IP:PORT`, `[IPv6]:PORT`, `localhost:PORT` or `:PORT`; host names are not resolved";
     if let Some(port) = text.strip_prefix(':') {
         let port = port.parse().map_err(|_| EXPECTED)?;
         return Ok((Ipv6Addr::UNSPECIFIED, port).into());
@@ -384,7 +399,7 @@ fn parse_telemetry_path(text: &str) -> Result<String, &'static str> {
     let is_taken = PageName::at(text).is_some() || text.starts_with("/-/");
     match (is_plain, is_taken) {
         (true, false) => Ok(text.to_owned()),
-        (true, true) => Err("this path is another page's"),
+        (true, true) => Err("another page has this path"),
         (false, _) => Err("expected a path such as `/metrics`"),
     }
 }
@@ -420,8 +435,9 @@ Prints greenapi_outgoing_statuses_total and greenapi_outgoing_status_transitions
 Exact: how many statuses of each kind there are in the journal, and how far each has got.
 Approximate: when. The journal has only the time of a status' last action. At that time the status is counted as first seen
 and in every state up to its present one. Statuses last acted on before the period, or gone from the journal, are not counted.
-The series lack the labels that a scrape adds: the second command adds those that dashboards select by; put in your own. Start
-scraping after the backfill, or leave the overlap out of sums.";
+The series lack the labels that a scrape adds: the second command adds those that dashboards select by; replace them with yours.
+Start scraping after the backfill, so that the two don't overlap. Beside a running exporter, the request may be rate limited: try
+again. For a busy instance, 30 days can be over a million lines (200 MB), which take promtool minutes.";
 
 /// In the format of Prometheus' own: clap puts the display name before it.
 const VERSION: &str = concat!(

@@ -131,7 +131,7 @@ async fn fetch(partner: config::Partner, client: Client, previous: Latest, start
             if malformed != 0 && malformed != previous.malformed {
                 warn!(
                     malformed,
-                    "left out elements of the partner account's list that are no instances"
+                    "ignored elements of the partner account's list that are not instances"
                 );
             }
             let listing = listing(instances, previous.listing.as_ref());

@@ -108,7 +108,7 @@ impl FromStr for GoDuration {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        const EXPECTED: &str = "expected a duration such as `100ms`, `1s` or `1m30s`";
+        const EXPECTED: &str = "expected a duration such as `100ms`, `0.5s`, `1s` or `1m30s`";
         if text == "0" {
             return Ok(Self(Duration::ZERO));
         }

@@ -44,7 +44,7 @@ label_values! {
         Ready => "/-/ready",
         /// Loads the configuration anew: the only page that changes anything.
         Reload => "/-/reload",
-        /// The page for people.
+        /// The landing page, for people.
         Landing => "/",
         /// No page.
         Other => "other",
@@ -184,8 +184,7 @@ impl Pages {
 
     async fn probe<B>(&self, request: &Request<B>, permit: OwnedSemaphorePermit) -> Result<Response<Body>, Complaint> {
         let query = Probe::parse(request.uri().query().unwrap_or_default()).ok_or(
-            "one parameter `target` is needed: the id or the name of an instance\n  \
-                    hint: with `debug=true` the log of the probe is shown\n",
+            "exactly one `target` is needed: the id or the name of an instance\n  hint: `/sd` lists the instances\n",
         )?;
         let deadline = self.deadline(request.headers())?;
         if !query.debug {

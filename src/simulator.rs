@@ -195,14 +195,15 @@ impl Simulator {
             // Writing to a text can't fail.
             let _ = writeln!(text, "{id}  {name:width$}  {token}  {behaviour}");
         }
-        let behaviours: Vec<String> = Behaviour::ALL.iter().map(Behaviour::to_string).collect();
         let _ = write!(
             text,
             "\nTo have an instance behave in another way:\n\n  \
                curl -X PUT -d forbidden {url}/simulator/instances/ID/behaviour\n\n\
-             Behaviours: {}\n",
-            behaviours.join(", ")
+             Behaviours:\n\n"
         );
+        for behaviour in Behaviour::ALL {
+            let _ = writeln!(text, "  {:19}  {}", behaviour.to_string(), behaviour.about());
+        }
         text
     }
 

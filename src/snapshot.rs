@@ -236,11 +236,11 @@ pub struct Process {
     pub cpu_seconds: Option<f64>,
     /// Open file descriptors.
     pub open_fds: Option<u64>,
-    /// The most file descriptors that may be open; absent where unlimited.
+    /// The limit on open file descriptors; absent where unlimited.
     pub max_fds: Option<u64>,
     /// Virtual memory, in bytes.
     pub virtual_memory_bytes: Option<u64>,
-    /// The most virtual memory that may be had, in bytes; absent where unlimited.
+    /// The limit on virtual memory, in bytes; absent where unlimited.
     pub virtual_memory_max_bytes: Option<u64>,
     /// Resident memory, in bytes.
     pub resident_memory_bytes: Option<u64>,

@@ -29,13 +29,13 @@ pub enum LogFormat {
 pub enum LogLevel {
     /// What keeps the exporter from its work.
     Error,
-    /// What somebody has to do something about.
+    /// Problems that need attention.
     Warn,
-    /// What happens seldom.
+    /// Rare events.
     Info,
     /// What happens at each scrape.
     Debug,
-    /// All there is.
+    /// Everything.
     Trace,
 }
 

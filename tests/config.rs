@@ -222,17 +222,17 @@ fn the_environment_names_a_single_instance() {
         min_interval: 10s
         collectors: [outgoing]
     "#);
-    insta::assert_snapshot!(check(&[id, file, token]), @"GREENAPI_API_TOKEN_FILE: the token is given already, by GREENAPI_API_TOKEN");
+    insta::assert_snapshot!(check(&[id, file, token]), @"GREENAPI_API_TOKEN_FILE: the token is given already, by `GREENAPI_API_TOKEN`");
     insta::assert_snapshot!(check(&[]), @"
-    not set in the environment: GREENAPI_ID_INSTANCE; GREENAPI_API_TOKEN or GREENAPI_API_TOKEN_FILE
+    not set in the environment: `GREENAPI_ID_INSTANCE`; `GREENAPI_API_TOKEN` or `GREENAPI_API_TOKEN_FILE`
       hint: set them, or name a file with `--config.file`, or run `greenapi-exporter demo` to see it work without an account
     ");
     insta::assert_snapshot!(check(&[token]), @"
-    not set in the environment: GREENAPI_ID_INSTANCE
+    not set in the environment: `GREENAPI_ID_INSTANCE`
       hint: set them, or name a file with `--config.file`, or run `greenapi-exporter demo` to see it work without an account
     ");
     insta::assert_snapshot!(check(&[id, (token.0, "")]), @"
-    not set in the environment: GREENAPI_API_TOKEN or GREENAPI_API_TOKEN_FILE
+    not set in the environment: `GREENAPI_API_TOKEN` or `GREENAPI_API_TOKEN_FILE`
       hint: set them, or name a file with `--config.file`, or run `greenapi-exporter demo` to see it work without an account
     ");
     insta::assert_snapshot!(check(&[
@@ -251,18 +251,18 @@ fn the_environment_names_a_single_instance() {
     ");
     insta::assert_snapshot!(check(&[id, token, (url.0, "https://{prefix}.api.greenapi.com")]), @"
     GREENAPI_API_URL: unknown placeholder
-      hint: `{prefix}` is the only one, in `partner.instance_api_url`
+      hint: the only placeholder is `{prefix}`, and only in `partner.instance_api_url`
     ");
     insta::assert_snapshot!(check(&[id, token, (url.0, "ftp://api.green-api.com")]), @"GREENAPI_API_URL: an API URL begins with `https://` or `http://`");
     insta::assert_snapshot!(check(&[("GREENAPI_ID_INSTANCE", "x"), file, token, (url.0, "localhost:8466")]), @"
     GREENAPI_ID_INSTANCE: an instance id is a number of digits only, without leading zeros, such as `1101000001`
-    GREENAPI_API_TOKEN_FILE: the token is given already, by GREENAPI_API_TOKEN
+    GREENAPI_API_TOKEN_FILE: the token is given already, by `GREENAPI_API_TOKEN`
     GREENAPI_API_URL: not a URL
       hint: begin it with `https://`
     ");
     insta::assert_snapshot!(check(&[("GREENAPI_ID_INSTANCE", "x"), (url.0, "here")]), @"
     GREENAPI_ID_INSTANCE: an instance id is a number of digits only, without leading zeros, such as `1101000001`
-    not set in the environment: GREENAPI_API_TOKEN or GREENAPI_API_TOKEN_FILE
+    not set in the environment: `GREENAPI_API_TOKEN` or `GREENAPI_API_TOKEN_FILE`
       hint: set them, or name a file with `--config.file`, or run `greenapi-exporter demo` to see it work without an account
     GREENAPI_API_URL: not a URL
       hint: begin it with `https://`

@@ -134,6 +134,13 @@ fn the_rules_of_kubernetes_are_those_of_prometheus() {
 }
 
 #[test]
+fn the_example_in_the_package_works_once_it_is_uncommented() {
+    let text = read("deploy/package/greenapi-exporter.yml").replace("\n#  ", "\n  ");
+    let config: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(config["instances"][0]["name"], "shop-berlin");
+}
+
+#[test]
 fn the_chart_links_to_the_one_source_of_rules_and_dashboards() {
     for (link, source) in [("rules", "deploy/prometheus/rules"), ("dashboards", "dashboards")] {
         let link = path("deploy/helm/greenapi-exporter/files").join(link);

@@ -76,7 +76,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_status_recipients",
         metric_type: Gauge,
-        help: "Recipients of the statuses in the journal's window, by the state of their copy; read means viewers \
+        help: "Recipients of the statuses in the journal's window, by delivery state; read counts viewers \
                (collector statistic).",
         labels: &["status_message"],
         read: Read::Instance(|instance, samples| {

@@ -17,7 +17,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_exporter_instances",
         metric_type: Gauge,
-        help: "Instances on this page.",
+        help: "Number of instances that this exporter serves.",
         labels: &[],
         read: Read::Exporter(|exporter, samples| gauge(Some(exporter.instances), samples)),
     },
@@ -38,7 +38,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_exporter_shard_ordinal",
         metric_type: Gauge,
-        help: "Which replica this is of those that share the instances, counted from 0.",
+        help: "This replica's number, from 0, among those that share the instances.",
         labels: &[],
         read: Read::Exporter(|exporter, samples| gauge(Some(u64::from(exporter.shard.ordinal())), samples)),
     },

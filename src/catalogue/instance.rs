@@ -14,14 +14,14 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_instance_info",
         metric_type: Gauge,
-        help: "Always 1; carries the instance's name in the configuration.",
+        help: "Always 1; carries the instance's name, as configured or as the partner account lists it.",
         labels: &["name"],
         read: Read::Instance(|instance, samples| samples(&[&instance.account.name], Value::Gauge(1.into()))),
     },
     Family {
         name: "greenapi_up",
         metric_type: Gauge,
-        help: "1 if the latest journal fetch succeeded, 0 if not; a result younger than min_interval is served again.",
+        help: "1 if the latest journal fetch succeeded, 0 if not; results are reused for min_interval.",
         labels: &[],
         read: Read::Instance(|instance, samples| gauge(instance.up(), samples)),
     },
@@ -29,7 +29,7 @@ pub(super) const FAMILIES: &[Family] = &[
         name: "greenapi_forbidden",
         metric_type: Gauge,
         help: "1 if the latest journal fetch was answered 403 (no beta access, or wrong id or host), 0 if not; \
-               a result younger than min_interval is served again.",
+               results are reused for min_interval.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
             let forbidden = instance
@@ -42,7 +42,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_fetch_result",
         metric_type: Gauge,
-        help: "Always 1; carries the result of the latest journal fetch; a result younger than min_interval is served again.",
+        help: "Always 1; carries the result of the latest journal fetch; results are reused for min_interval.",
         labels: &["result"],
         read: Read::Instance(|instance, samples| {
             if let Some(fetch) = instance.fetched.latest {
@@ -53,7 +53,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_fetches_total",
         metric_type: Counter,
-        help: "Journal requests sent to the API, by result; a result served again is not counted.",
+        help: "Journal requests sent to the API, by result; reused results are not counted.",
         labels: &["result"],
         read: Read::Instance(|instance, samples| {
             let fetched = &instance.fetched;
@@ -66,7 +66,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_fetch_duration_seconds",
         metric_type: Gauge,
-        help: "Seconds that the latest journal fetch took; a result younger than min_interval is served again.",
+        help: "Seconds that the latest journal fetch took; results are reused for min_interval.",
         labels: &[],
         read: Read::Instance(|instance, samples| gauge(instance.fetched.latest.map(|fetch| fetch.duration), samples)),
     },
@@ -109,7 +109,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_journal_oldest_pending_timestamp_seconds",
         metric_type: Gauge,
-        help: "Unix time of the earliest last action on a status that is still pending; absent if none is, and while not up.",
+        help: "Unix time of the last action on the status that has been pending longest; absent if none is, and while not up.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
             gauge(instance.present_tally().and_then(|tally| tally.oldest_pending), samples);
@@ -118,7 +118,8 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_malformed_records_total",
         metric_type: Counter,
-        help: "Journal elements skipped at each fetch because they are not objects, or lack an idMessage or a usable timestamp.",
+        help: "Journal elements skipped because they are not objects, or lack an idMessage or a usable timestamp; counted anew at \
+               each fetch.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
             let fetched = &instance.fetched;
@@ -128,7 +129,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_unknown_values_total",
         metric_type: Counter,
-        help: "Values not recognised at each fetch, by field; the label of the same name shows them as other.",
+        help: "Values not recognised, by field; they appear as other in the label of the same name; counted anew at each fetch.",
         labels: &["field"],
         read: Read::Instance(|instance, samples| {
             let fetched = &instance.fetched;

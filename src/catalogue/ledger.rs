@@ -13,7 +13,8 @@ use crate::ledger::totals::{DELAY_SECONDS, Histogram, PARTICIPANTS};
 pub const STATUSES: Family = Family {
     name: "greenapi_outgoing_statuses_total",
     metric_type: Counter,
-    help: "Distinct statuses first seen. A kind already known has a series, at 0 until one of it is counted.",
+    help: "Distinct statuses first seen. A combination of labels seen before has a series, which is 0 until a status is \
+           counted in it.",
     labels: &["type_message", "send_by_api", "audience"],
     read: Read::Instance(|instance, samples| {
         let ledger = &instance.ledger;
@@ -99,7 +100,8 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_journal_gaps_total",
         metric_type: Counter,
-        help: "Times that statuses may have been missed, because the exporter was away for longer than the API remembers: 30 days.",
+        help: "Number of times statuses may have been missed because the exporter was away for more than 30 days, which is as far \
+               as the API's journal reaches.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
             let ledger = &instance.ledger;
@@ -126,7 +128,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_exporter_ledger_errors_total",
         metric_type: Counter,
-        help: "Times that the ledger could not be written; counters stand still until it can.",
+        help: "Failed attempts to write the ledger; counters don't advance until one succeeds.",
         labels: &[],
         read: Read::Exporter(|exporter, samples| {
             samples(&[], Value::counter(exporter.ledger_errors, exporter.started));

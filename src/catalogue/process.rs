@@ -26,7 +26,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "process_max_fds",
         metric_type: Gauge,
-        help: "The most file descriptors that may be open; absent where unlimited.",
+        help: "Limit on open file descriptors; absent where unlimited.",
         labels: &[],
         read: Read::Exporter(|exporter, samples| gauge(exporter.process.max_fds, samples)),
     },
@@ -40,7 +40,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "process_virtual_memory_max_bytes",
         metric_type: Gauge,
-        help: "The most virtual memory that may be had, in bytes; absent where unlimited.",
+        help: "Limit on virtual memory, in bytes; absent where unlimited.",
         labels: &[],
         read: Read::Exporter(|exporter, samples| gauge(exporter.process.virtual_memory_max_bytes, samples)),
     },

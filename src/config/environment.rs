@@ -61,7 +61,7 @@ impl Variables<'_> {
 
     fn token(&self) -> Result<(Token, TokenSource), Reported> {
         match (self.variable(TOKEN), self.variable(TOKEN_FILE)) {
-            (Some(_), Some(_)) => Err(self.refuse(TOKEN_FILE, format!("the token is given already, by {TOKEN}"))),
+            (Some(_), Some(_)) => Err(self.refuse(TOKEN_FILE, format!("the token is given already, by `{TOKEN}`"))),
             (Some(text), None) => match text.parse::<Token>() {
                 Ok(token) => Ok((token, TokenSource::Variable(TOKEN.to_owned()))),
                 Err(error) => Err(self.refuse(TOKEN, error)),
@@ -98,7 +98,7 @@ impl Variables<'_> {
             let is_missing = |names: &[&str]| names.iter().all(|name| self.variable(name).is_none());
             let alternatives: [&[&str]; 2] = [&[ID], &[TOKEN, TOKEN_FILE]];
             let missing = alternatives.into_iter().filter(|names| is_missing(names));
-            let missing: Vec<_> = missing.map(|names| names.join(" or ")).collect();
+            let missing: Vec<_> = missing.map(|names| format!("`{}`", names.join("` or `"))).collect();
             let hint = "set them, or name a file with `--config.file`, \
                 or run `greenapi-exporter demo` to see it work without an account";
             let message = format!("not set in the environment: {}", missing.join("; "));

@@ -67,7 +67,7 @@ pub(super) fn fault_of_url(text: &str) -> Option<(&'static str, &'static str)> {
             "give only the part before `/waInstance`",
         ))
     } else if text.contains(['{', '}']) {
-        let hint = "`{prefix}` is the only one, in `partner.instance_api_url`";
+        let hint = "the only placeholder is `{prefix}`, and only in `partner.instance_api_url`";
         Some(("unknown placeholder", hint))
     } else if !text.contains("://") {
         Some(("not a URL", "begin it with `https://`"))

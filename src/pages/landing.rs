@@ -1,4 +1,4 @@
-//! The page for people: every instance with its state, the reason for it, and what its journal holds.
+//! The landing page, for people: every instance with its state, the reason for it, and what its journal holds.
 
 use std::fmt::{self, Display, Write};
 use std::time::{Duration, SystemTime};
@@ -49,10 +49,10 @@ fn write_page(
          <h2>Probe</h2>\n\
          <form action=\"/probe\">\n\
          <label>Instance <input name=\"target\" required autocomplete=\"off\" placeholder=\"id or name\"></label>\n\
-         <label><input type=\"checkbox\" name=\"debug\" value=\"true\"> with its log</label>\n\
+         <label><input type=\"checkbox\" name=\"debug\" value=\"true\"> show log</label>\n\
          <button>Probe</button>\n</form>\n\
          <h2 id=\"instances\">Instances</h2>\n\
-         <p>{up} of {total} up. This is what the latest scrape saw; opening this page fetches nothing.</p>",
+         <p>{up} of {total} up. State as of the latest scrape; this page makes no requests to GREEN-API.</p>",
         version = Escaped(build.version),
         revision = Escaped(build.revision),
         rustc = Escaped(build.rustc),
@@ -89,8 +89,11 @@ fn write_instance(page: &mut String, instance: &Instance, now: SystemTime) -> fm
     }
     page.write_str("</th><td>")?;
     match instance.fetched.latest.map(|fetch| fetch.result) {
-        None => page
-            .write_str("<strong class=\"unknown\">not scraped</strong><small>no scrape has asked for it yet</small>")?,
+        None => {
+            page.write_str(
+                "<strong class=\"unknown\">not scraped</strong><small>waiting for the first scrape</small>",
+            )?;
+        }
         Some(FetchResult::Ok) => page.write_str("<strong class=\"up\">up</strong>")?,
         Some(result) => write!(
             page,

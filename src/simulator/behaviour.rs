@@ -161,6 +161,44 @@ impl Behaviour {
         }
     }
 
+    /// What it does, for who may choose it.
+    pub(super) fn about(self) -> &'static str {
+        match self {
+            Self::Healthy => "everything works",
+            Self::State(_) => "journals work, and getStateInstance tells this state",
+            Self::Unmarked => "no status gets further than `sent`: outgoingWebhook is off",
+            Self::Empty => "journals are `[]`",
+            Self::Null => "journals are `null`",
+            Self::Starting => "400: the instance is starting",
+            Self::NotAuthorized => "400: the phone is not linked",
+            Self::Expired => "400: the instance is not paid for",
+            Self::Deleted => "400: the instance was deleted",
+            Self::BadRequest => "400: the request is malformed",
+            Self::Unauthorized => "401: every token is wrong",
+            Self::Forbidden => "403 from the status methods: no beta access",
+            Self::NotFound => "404",
+            Self::RateLimited(_) => "429; with `:30`, `Retry-After` says 30 seconds",
+            Self::QuotaExceeded => "466: the monthly quota is used up",
+            Self::ServerError => "500",
+            Self::BadGateway => "502 from the proxy before the API",
+            Self::ServiceUnavailable => "503 from the proxy before the API",
+            Self::GatewayTimeout => "504 from the proxy before the API",
+            Self::Redirect => "302 to another path of the same host",
+            Self::NoContent => "204",
+            Self::Slow(_) => "everything works, after so many seconds",
+            Self::Hang => "no request is ever answered",
+            Self::Held => "requests are answered once another behaviour is set",
+            Self::Reset => "the connection is closed without an answer",
+            Self::Truncated => "the connection is closed in the middle of an answer",
+            Self::Garbage => "200 with HTML instead of JSON",
+            Self::Object => "200 with a JSON object instead of an array",
+            Self::Unfinished => "200 with a JSON array that lacks its end",
+            Self::Malformed => "a journal with every oddity that a reader must survive",
+            Self::Huge(_) => "a journal of at least so many bytes",
+            Self::Flaky => "by turns healthy, 502 and without an answer",
+        }
+    }
+
     /// The same behaviour with the parameter that `text` spells; `None` if it takes no such parameter.
     fn with_parameter(self, text: &str) -> Option<Self> {
         Some(match self {

@@ -57,7 +57,7 @@ pub(super) async fn handshake(stream: TcpStream, config: Arc<ServerConfig>) -> O
     match timeout(HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
-            debug!(%error, "TLS handshake failed");
+            debug!(%error, "cannot complete the TLS handshake");
             None
         }
         Err(_) => {

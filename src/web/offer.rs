@@ -30,7 +30,7 @@ fn version(field: &Field<'_>) -> Result<Version, Reported> {
     let message = match field.text()? {
         "TLS12" => return Ok(&TLS12),
         "TLS13" => return Ok(&TLS13),
-        name @ ("TLS10" | "TLS11") => format!("rustls does not speak `{name}`, which is broken"),
+        name @ ("TLS10" | "TLS11") => format!("`{name}` is insecure and not supported"),
         name => format!("unknown version: {}", quoted(name)),
     };
     Err(field.refuse_with_hint(message, "use TLS12 or TLS13"))
@@ -97,7 +97,7 @@ fn chosen<T>(
     let chosen = |item: Field<'_>| {
         let text = item.text()?;
         find(text).ok_or_else(|| {
-            let message = format!("this {kind} is unknown or not offered by rustls: {}", quoted(text));
+            let message = format!("this {kind} is unknown or not supported: {}", quoted(text));
             item.refuse_with_hint(message, format!("supported: {}", known().join(", ")))
         })
     };

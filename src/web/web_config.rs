@@ -91,8 +91,10 @@ impl WebConfig {
                     state.settings = Arc::new(settings);
                     info!(%path, "the web configuration has changed and is used");
                 }
-                Ok((Some(error), _)) => error!(%path, error, "the web configuration has changed and is not used"),
-                Err(error) => error!(%error, "the web configuration has changed and is not used"),
+                Ok((Some(error), _)) => {
+                    error!(%path, error, "cannot use the changed web configuration; the previous one stays in use");
+                }
+                Err(error) => error!(%error, "cannot use the changed web configuration; the previous one stays in use"),
             }
         }
         state.settings.clone()

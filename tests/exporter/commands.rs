@@ -13,7 +13,16 @@ use crate::harness::{
 
 #[tokio::test]
 async fn help_says_what_there_is() {
-    for command in ["", "serve", "check-config", "once", "backfill", "simulate", "demo"] {
+    for command in [
+        "",
+        "serve",
+        "check-config",
+        "once",
+        "backfill",
+        "simulate",
+        "demo",
+        "healthcheck",
+    ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let finished = run(&mut binary(&arguments)).await;
         assert_eq!((finished.code, &*finished.stderr), (Some(0), ""));
@@ -71,6 +80,7 @@ async fn usage_errors_end_with_1() {
         &["--shard.ordinal", "-1"],
         &["--shard.total", "0"],
         &["--web.max-requests", "0"],
+        &["--web.max-requests", "many"],
         &["backfill"],
         &["backfill", "--target", "x", "--since", "31d"],
         &["demo", "--speed", "-1"],
@@ -80,6 +90,16 @@ async fn usage_errors_end_with_1() {
         let finished = run(&mut binary(arguments)).await;
         assert_eq!(finished.code, Some(1), "{arguments:?}");
         assert!(finished.stderr.starts_with("error: "), "{}", finished.stderr);
+    }
+    for (arguments, bounds) in [
+        (["serve", "--web.max-requests", "many"], "from 1 to 65535"),
+        (["serve", "--shard.total", "0"], "from 1 to 4294967295"),
+        (["simulate", "--instances", "1000001"], "from 0 to 1000000"),
+        (["demo", "--seed", "1.5"], "from 0 to 18446744073709551615"),
+    ] {
+        let finished = run(&mut binary(&arguments)).await;
+        let expected = format!("expected a whole number {bounds}\n");
+        assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
     }
     for [command, flag] in [
         ["serve", "--web.max-requests"],

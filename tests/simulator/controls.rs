@@ -153,7 +153,7 @@ fn a_description_has_all_that_a_user_needs_to_call_and_to_see_failures() {
         "API URL        http://localhost\npartner token  {}\n\n{}  {}  {}  healthy\n\n\
          To have an instance behave in another way:\n\n  \
            curl -X PUT -d forbidden http://localhost/simulator/instances/ID/behaviour\n\n\
-         Behaviours: ",
+         Behaviours:\n\n",
         simulator.partner_token(),
         login.id,
         login.name,
@@ -161,7 +161,11 @@ fn a_description_has_all_that_a_user_needs_to_call_and_to_see_failures() {
     );
     let description = simulator.describe("http://localhost");
     let behaviours = description.strip_prefix(&expected).expect(&description);
-    let behaviours = behaviours.trim_end().split(", ").map(str::parse);
+    let behaviours = behaviours.lines().map(|line| {
+        let (behaviour, about) = line.trim_start().split_once(' ').expect(line);
+        assert!(!about.trim().is_empty(), "{line}");
+        behaviour.parse()
+    });
     assert_eq!(
         behaviours.collect::<Result<Vec<Behaviour>, _>>().unwrap(),
         Behaviour::ALL
