@@ -73,7 +73,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_last_success_timestamp_seconds",
         metric_type: Gauge,
-        help: "Unix time at which a journal was last fetched with success; absent before the first.",
+        help: "Unix time at which the journal was last fetched with success; absent before the first. Up to 10 minutes too early after a crash.",
         labels: &[],
         read: Read::Instance(|instance, samples| gauge(instance.fetched.last_success, samples)),
     },
@@ -118,7 +118,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_malformed_records_total",
         metric_type: Counter,
-        help: "Journal elements skipped because they are not objects, or lack an idMessage or a usable timestamp; counted anew at \
+        help: "Elements of the outgoing journal skipped because they are not objects, or lack an idMessage or a usable timestamp; counted anew at \
                each fetch.",
         labels: &[],
         read: Read::Instance(|instance, samples| {
@@ -129,7 +129,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "greenapi_unknown_values_total",
         metric_type: Counter,
-        help: "Values not recognised, by field; they appear as other in the label of the same name; counted anew at each fetch.",
+        help: "Values in the outgoing journal not recognised, by field; they appear as other in the label of the same name; counted anew at each fetch.",
         labels: &["field"],
         read: Read::Instance(|instance, samples| {
             let fetched = &instance.fetched;
