@@ -354,7 +354,7 @@ fn flag_of_serve<'a>(command: &'a clap::Command, matches: &ArgMatches) -> Option
     own.find(is_given)
 }
 
-/// Reads a whole number within `bounds`.
+/// A reader of whole numbers within `bounds`.
 fn whole_number<T>(bounds: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
 where
     T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static,

@@ -97,7 +97,7 @@ impl Discovery {
             let is_of_another =
                 |other: InstanceId| other != *id && discovered.iter().any(|instance| instance.account.id == other);
             if name.parse().is_ok_and(is_of_another) {
-                warn!(%name, "an instance is named by the id of another, so that `/probe` finds that one by it");
+                warn!(%name, "the name of an instance is the id of another, which `/probe` takes it for");
             }
         }
         with_names_apart(discovered, configured)

@@ -161,7 +161,7 @@ impl Behaviour {
         }
     }
 
-    /// What it does, for who may choose it.
+    /// What it does, for those who choose one.
     pub(super) fn about(self) -> &'static str {
         match self {
             Self::Healthy => "everything works",
