@@ -1,6 +1,7 @@
 //! The shapes of the API's smaller answers, and what is read from them. Leniently: the API is a beta and changes.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{SeqAccess, Visitor};
@@ -51,11 +52,15 @@ pub fn settings(body: &[u8]) -> Result<Settings, Failure> {
     Ok(known.collect())
 }
 
-/// What a setting says: "yes" or "no", or a boolean as the newer ones have.
+/// What a setting says: "yes" or "no", or a boolean as the newer ones have; leniently, as text or in capitals, too.
 fn is_on(setting: &RawValue) -> Option<bool> {
-    match setting.get() {
-        "true" | r#""yes""# => Some(true),
-        "false" | r#""no""# => Some(false),
+    let word = match setting.get() {
+        boolean @ ("true" | "false") => boolean.into(),
+        _ => text(Some(setting)),
+    };
+    match word.to_ascii_lowercase().as_str() {
+        "yes" | "true" => Some(true),
+        "no" | "false" => Some(false),
         _ => None,
     }
 }
@@ -80,61 +85,89 @@ pub fn contacts(body: &[u8]) -> Result<Contacts, Failure> {
     }
     let mut contacts = Contacts::new();
     read_each(body, |contact: &RawValue| {
+        if !is_object(contact.get().as_bytes()) {
+            return;
+        }
         let contact: Contact = serde_json::from_str(contact.get()).unwrap_or_default();
-        let kind = ContactType::spelled(text(contact.kind)).unwrap_or(ContactType::Other);
+        let kind = ContactType::spelled(&*text(contact.kind)).unwrap_or(ContactType::Other);
         let named = !text(contact.contact_name).is_empty();
         *contacts.entry((kind, named)).or_default() += 1;
     })?;
     Ok(contacts)
 }
 
-/// Reads `getStatusStatistic` (api.md 2.2): how many recipients of a status there are in each state.
+/// Reads `getStatusStatistic` (api.md 2.2): how many recipients of a status there are in each state. Whether there is a row for each
+/// recipient or for each mark is not on record: of several rows the furthest state counts.
 pub fn statistic(body: &[u8]) -> Result<Recipients, Failure> {
     #[derive(Default, Deserialize)]
-    struct Recipient<'a> {
+    struct Row<'a> {
+        #[serde(borrow)]
+        participant: Option<&'a RawValue>,
         #[serde(borrow)]
         status: Option<&'a RawValue>,
     }
-    let mut recipients = BTreeMap::new();
-    read_each(body, |recipient: &RawValue| {
-        let recipient: Recipient = serde_json::from_str(recipient.get()).unwrap_or_default();
-        let status_message = StatusMessage::parse(text(recipient.status).as_bytes());
-        *recipients.entry(status_message).or_default() += 1;
+    let (mut furthest, mut recipients) = (HashMap::new(), Recipients::new());
+    read_each(body, |row: &RawValue| {
+        if !is_object(row.get().as_bytes()) {
+            return;
+        }
+        let row: Row = serde_json::from_str(row.get()).unwrap_or_default();
+        let state = StatusMessage::parse(text(row.status).as_bytes());
+        match row.participant {
+            Some(participant) => {
+                let known = furthest.entry(participant.get()).or_insert(state);
+                *known = state.max(*known);
+            }
+            None => *recipients.entry(state).or_default() += 1,
+        }
     })?;
+    for state in furthest.into_values() {
+        *recipients.entry(state).or_default() += 1;
+    }
     Ok(recipients)
 }
 
-/// The text between the quotes of a JSON string, still escaped: half an emoji in one contact's name must not make the whole answer
-/// unreadable. Empty for anything that is no string.
-fn text(value: Option<&RawValue>) -> &str {
+/// The text of a JSON string; still escaped where it is no text, as half an emoji in a contact's name is none. Empty for anything else.
+fn text(value: Option<&RawValue>) -> Cow<'_, str> {
     let quoted = value.map(RawValue::get).unwrap_or_default();
-    let text = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    text.unwrap_or_default()
+    let escaped = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let escaped = escaped.unwrap_or_default();
+    if escaped.contains('\\')
+        && let Ok(text) = serde_json::from_str(quoted)
+    {
+        return Cow::Owned(text);
+    }
+    Cow::Borrowed(escaped)
 }
 
-/// Reads the answer of a partner's `getInstances` (api.md 2.10): the id, name and token of each instance that isn't deleted, and
-/// how many elements are something else. A list without a single instance, but with other elements, is a failure.
+/// Reads the answer of a partner's `getInstances` (api.md 2.10): the id, name and token of each instance of WhatsApp that isn't deleted,
+/// and how many elements are something else. A list without a single instance, but with other elements, is a failure.
 pub fn instances(body: &[u8]) -> Result<(Vec<PartnerInstance>, u64), Failure> {
     // Errors arrive as an object in an answer of 200.
     #[derive(Deserialize)]
     struct ErrorAnswer {
         code: u16,
     }
-    if let Ok(ErrorAnswer { code }) = serde_json::from_slice(body) {
+    if is_object(body)
+        && let Ok(ErrorAnswer { code }) = serde_json::from_slice(body)
+    {
         return Err(match code {
             200 => Failure::invalid_json("an object in place of an array".to_owned()),
             code => Failure::of_answer(code, b"", None),
         });
     }
+    if body.trim_ascii() == b"null" {
+        return Err(Failure::invalid_json("`null` in place of an array".to_owned()));
+    }
     let (mut listed, mut malformed) = (Vec::new(), 0);
-    read_each(body, |element: &RawValue| match serde_json::from_str(element.get()) {
+    read_each(body, |element: &RawValue| match object(element.get().as_bytes()) {
         Ok(instance) => listed.push(instance),
         Err(_) => malformed += 1,
     })?;
     if listed.is_empty() && malformed > 0 {
         return Err(Failure::invalid_json("no element is an instance".to_owned()));
     }
-    listed.retain(|instance: &PartnerInstance| instance.deleted != Some(true));
+    listed.retain(|instance: &PartnerInstance| instance.deleted != Some(true) && instance.is_of_whatsapp());
     Ok((listed, malformed))
 }
 
@@ -145,8 +178,8 @@ pub struct PartnerInstance {
     /// Its number, which other answers of the API write as a string.
     #[serde(deserialize_with = "number_or_text")]
     pub id_instance: InstanceId,
-    /// Its name; may be empty and need not be unique.
-    #[serde(default)]
+    /// Its name; may be empty and need not be unique. Absent where it is no text.
+    #[serde(default, deserialize_with = "optional_text")]
     pub name: Option<String>,
     /// Its secret, or why it can't be one.
     #[serde(rename = "apiTokenInstance", deserialize_with = "token")]
@@ -154,10 +187,26 @@ pub struct PartnerInstance {
     /// Deleted instances stay listed for 3 months.
     #[serde(default)]
     deleted: Option<bool>,
+    /// The messenger.
+    #[serde(default, deserialize_with = "optional_text")]
+    type_instance: Option<String>,
+}
+
+impl PartnerInstance {
+    /// Whether it may have statuses of WhatsApp: the other messengers' types are `telegram` and, for MAX, `v3`.
+    fn is_of_whatsapp(&self) -> bool {
+        !matches!(self.type_instance.as_deref(), Some("telegram" | "v3"))
+    }
 }
 
 fn token<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Result<Token, AccountError>, D::Error> {
-    String::deserialize(deserializer).map(|text| text.parse())
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.unwrap_or_default().parse())
+}
+
+fn optional_text<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let written = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(written.get()).ok())
 }
 
 fn number_or_text<'a, D: Deserializer<'a>>(deserializer: D) -> Result<InstanceId, D::Error> {
@@ -175,7 +224,20 @@ fn number_or_text<'a, D: Deserializer<'a>>(deserializer: D) -> Result<InstanceId
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|error| without_values(&error))
+    object(body).map_err(|error| without_values(&error))
+}
+
+/// Reads an object. An array is none, though serde would take its elements for the fields.
+fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> serde_json::Result<T> {
+    if is_object(json) {
+        serde_json::from_slice(json)
+    } else {
+        Err(serde::de::Error::custom("no object"))
+    }
+}
+
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().starts_with(b"{")
 }
 
 /// Reads a JSON array, giving each element to `on_element` and keeping none. `null` is an empty one.
@@ -234,7 +296,25 @@ mod tests {
         check(r#"{"idInstance":8,"apiTokenInstance":"b","name":null}"#, &[7, 8], 0);
         check(r#"{"idInstance":"8","apiTokenInstance":"b"}"#, &[7, 8], 0);
         check(r#"{"idInstance":8,"apiTokenInstance":"b","deleted":null}"#, &[7, 8], 0);
+        check(r#"{"idInstance":8,"apiTokenInstance":"b","name":5}"#, &[7, 8], 0);
+        check(r#"{"idInstance":8,"apiTokenInstance":"b","name":"\ud83d"}"#, &[7, 8], 0);
+        check(
+            r#"{"idInstance":8,"apiTokenInstance":"b","typeInstance":"whatsapp"}"#,
+            &[7, 8],
+            0,
+        );
+        check(
+            r#"{"idInstance":8,"apiTokenInstance":"b","typeInstance":"telegram"}"#,
+            &[7],
+            0,
+        );
+        check(
+            r#"{"idInstance":8,"apiTokenInstance":"b","typeInstance":"v3"}"#,
+            &[7],
+            0,
+        );
         check(r#"{"idInstance":8,"apiTokenInstance":"b","deleted":true}"#, &[7], 0);
+        check(r#"{"idInstance":8,"apiTokenInstance":null,"deleted":true}"#, &[7], 0);
         for element in [
             "5",
             "null",
@@ -243,8 +323,8 @@ mod tests {
             r#"{"idInstance":8.5,"apiTokenInstance":"b"}"#,
             r#"{"idInstance":0,"apiTokenInstance":"b"}"#,
             r#"{"idInstance":"08","apiTokenInstance":"b"}"#,
-            r#"{"idInstance":8,"apiTokenInstance":"b","name":5}"#,
             r#"{"idInstance":8,"apiTokenInstance":"b","deleted":"true"}"#,
+            r#"[8,"name","b",false]"#,
         ] {
             check(element, &[7], 1);
         }
@@ -252,24 +332,66 @@ mod tests {
 
     #[test]
     fn an_odd_contact_or_recipient_leaves_the_others_counted() {
-        let check = |element: &str, expected: (ContactType, bool)| {
+        let check = |element: &str, expected: Option<(ContactType, bool)>| {
             let body = format!(r#"[{{"type":"user","contactName":"Ada"}},{element}]"#);
             let mut all = Contacts::from([((ContactType::User, true), 1)]);
-            *all.entry(expected).or_default() += 1;
+            if let Some(expected) = expected {
+                *all.entry(expected).or_default() += 1;
+            }
             assert_eq!(contacts(body.as_bytes()), Ok(all), "{element}");
         };
-        let unnamed = |contact_type| (contact_type, false);
-        check(r#"{"type":"group","contactName":"Team"}"#, (ContactType::Group, true));
+        let named = |contact_type| Some((contact_type, true));
+        let unnamed = |contact_type| Some((contact_type, false));
+        check(r#"{"type":"group","contactName":"Team"}"#, named(ContactType::Group));
+        check(r#"{"type":"gr\u006fup"}"#, unnamed(ContactType::Group));
         check(r#"{"type":"group","contactName":null}"#, unnamed(ContactType::Group));
         check(r#"{"type":"user","contactName":""}"#, unnamed(ContactType::User));
         check(r#"{"type":"user"}"#, unnamed(ContactType::User));
         check(r#"{"type":"user","contactName":5}"#, unnamed(ContactType::User));
-        check(r#"{"type":"user","contactName":"\ud83d"}"#, (ContactType::User, true));
-        check(r#"{"type":5,"contactName":"Bob"}"#, (ContactType::Other, true));
+        check(r#"{"type":"user","contactName":"\ud83d"}"#, named(ContactType::User));
+        check(r#"{"type":5,"contactName":"Bob"}"#, named(ContactType::Other));
         check("{}", unnamed(ContactType::Other));
-        check("5", unnamed(ContactType::Other));
-        let recipients = BTreeMap::from([(StatusMessage::Read, 1), (StatusMessage::Unknown, 3)]);
-        assert_eq!(statistic(br#"[{"status":"read"},{"status":5},{},5]"#), Ok(recipients));
+        for no_contact in ["5", "null", r#"["group","Team"]"#] {
+            check(no_contact, None);
+        }
+        let recipients = Recipients::from([(StatusMessage::Read, 1), (StatusMessage::Unknown, 2)]);
+        assert_eq!(
+            statistic(br#"[{"status":"r\u0065ad"},{"status":5},{},5,["read"]]"#),
+            Ok(recipients)
+        );
+    }
+
+    #[test]
+    fn a_recipient_counts_once_in_the_furthest_state() {
+        let check = |rows: &[(&str, &str)], expected: &[(StatusMessage, u64)]| {
+            let row = |(participant, status): &(&str, &str)| {
+                format!(r#"{{"participant":"{participant}","status":"{status}"}}"#)
+            };
+            let body = format!("[{}]", rows.iter().map(row).collect::<Vec<_>>().join(","));
+            assert_eq!(
+                statistic(body.as_bytes()),
+                Ok(expected.iter().copied().collect()),
+                "{body}"
+            );
+        };
+        check(
+            &[("a", "sent"), ("a", "read"), ("a", "delivered")],
+            &[(StatusMessage::Read, 1)],
+        );
+        check(&[("a", "sent"), ("b", "sent")], &[(StatusMessage::Sent, 2)]);
+        check(
+            &[("a", "read"), ("b", "sent")],
+            &[(StatusMessage::Sent, 1), (StatusMessage::Read, 1)],
+        );
+    }
+
+    #[test]
+    fn an_array_is_no_object() {
+        for array in [r#"["authorized"]"#, "[5]", "[]"] {
+            let array = array.as_bytes();
+            let read = [state(array).is_ok(), settings(array).is_ok(), queue(array).is_ok()];
+            assert_eq!(read, [false; 3], "{}", String::from_utf8_lossy(array));
+        }
     }
 
     #[test]
@@ -284,12 +406,13 @@ mod tests {
     fn a_setting_is_on_or_off_by_word_or_boolean_and_anything_else_leaves_it_out_alone() {
         let check = |value: &str, expected: Option<bool>| {
             let body = format!(r#"{{"outgoingWebhook":{value},"incomingWebhook":"yes","other":1}}"#);
-            let mut all = BTreeMap::from([(Setting::IncomingWebhook, true)]);
+            let mut all = Settings::from([(Setting::IncomingWebhook, true)]);
             all.extend(expected.map(|on| (Setting::OutgoingWebhook, on)));
             assert_eq!(settings(body.as_bytes()), Ok(all), "{value}");
         };
-        for (value, on) in [(r#""yes""#, true), ("true", true), (r#""no""#, false), ("false", false)] {
-            check(value, Some(on));
+        for (yes, no) in [(r#""yes""#, r#""no""#), ("true", "false"), (r#""True""#, r#""NO""#)] {
+            check(yes, Some(true));
+            check(no, Some(false));
         }
         for odd in [r#""maybe""#, r#""""#, "5", "null", "[]", "{}"] {
             check(odd, None);
@@ -303,21 +426,22 @@ mod tests {
             let body = format!(r#"{{"{key}":"no"}}"#);
             assert_eq!(settings(body.as_bytes()), Ok([(setting, false)].into()), "{key}");
         }
-        assert_eq!(settings(b"{}"), Ok(BTreeMap::new()));
+        assert_eq!(settings(b"{}"), Ok(Settings::new()));
     }
 
     #[test]
-    fn a_list_is_an_array_with_nothing_behind_it_or_null() {
-        let check = |body: &str, is_list| {
+    fn a_list_is_an_array_with_nothing_after_it_or_null_which_a_partner_accounts_is_not() {
+        let check = |body: &str, expected| {
             let body = body.as_bytes();
             let read = [contacts(body).is_ok(), statistic(body).is_ok(), instances(body).is_ok()];
-            assert_eq!(read, [is_list; 3], "{}", String::from_utf8_lossy(body));
+            assert_eq!(read, expected, "{}", String::from_utf8_lossy(body));
         };
-        for list in ["[]", " [] ", "null"] {
-            check(list, true);
+        for list in ["[]", " [] "] {
+            check(list, [true; 3]);
         }
+        check(" null ", [true, true, false]);
         for other in ["", "[", "[] []", "null,", "{}", "5", r#""[]""#, "[}"] {
-            check(other, false);
+            check(other, [false; 3]);
         }
     }
 
@@ -334,6 +458,7 @@ mod tests {
         check(r#"{"code":429}"#, FetchResult::RateLimited);
         check(r#"{"code":200}"#, FetchResult::InvalidJson);
         check(r#"{"code":"401"}"#, FetchResult::InvalidJson);
+        check("[401]", FetchResult::InvalidJson);
         check("{}", FetchResult::InvalidJson);
     }
 }
