@@ -119,8 +119,7 @@ impl<T> Paced<T> {
     /// The landing, with `value`, of the next fetch, which has just ended after `requests` with `failure` or none.
     ///
     /// The one after it starts once all of these are over: `min_interval` from this one's start, `spacing` from its last request (which
-    /// not even a reload shortens), and the wait that the result prescribes. After a failure `spacing` is cut to `LONGEST_RETRY`, because
-    /// there is nothing to show until the next attempt.
+    /// not even a reload shortens, unless it failed), and the wait that the result prescribes.
     pub(super) fn landing(
         &self,
         value: T,
@@ -137,7 +136,7 @@ impl<T> Paced<T> {
             None => (last + spacing - SPACING, last + spacing, last),
             Some(failure) => {
                 let wait = failure.result.wait(failure.retry_after, rate_limited_in_a_row);
-                (last, last + spacing.min(LONGEST_RETRY), Instant::now() + wait)
+                (last, last + spacing, Instant::now() + wait)
             }
         };
         Landing {
@@ -151,9 +150,6 @@ impl<T> Paced<T> {
         }
     }
 }
-
-/// The most of a method's own spacing that counts after a failure: what it would tell is missing until it succeeds.
-const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
 #[cfg(test)]
 mod tests {
@@ -235,7 +231,7 @@ mod tests {
         check(Some(&forbidden), SPACING, minutes(2), [minutes(2), at_once]);
         check(None, hour, minutes(2), [hour, short_of_an_hour]);
         check(None, hour, 2 * hour, [2 * hour, short_of_an_hour]);
-        check(Some(&forbidden), hour, minutes(2), [minutes(5), at_once]);
+        check(Some(&forbidden), hour, minutes(2), [hour, at_once]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -257,7 +253,7 @@ mod tests {
         check(None, 60, 10, [65, 64]).await;
         check(Some(&server_error), 1, 0, [8, 5]).await;
         check(Some(&server_error), 60, 10, [65, 5]).await;
-        check(Some(&server_error), 3600, 10, [305, 5]).await;
+        check(Some(&server_error), 3600, 10, [3605, 5]).await;
         check(Some(&forbidden), 1, 10, [68, 5]).await;
     }
 
