@@ -9,20 +9,8 @@ use super::dice::Dice;
 use super::site::Site;
 use super::status::{SimStatus, person};
 use super::traffic::ACQUAINTANCES;
-use crate::collector::StateInstance;
 use crate::journal::StatusMessage;
 use crate::label::LabelValue;
-
-/// The answer of getStateInstance.
-pub(super) fn state(behaviour: Behaviour) -> Value {
-    let state = match behaviour {
-        Behaviour::State(state) => state,
-        Behaviour::NotAuthorized => StateInstance::NotAuthorized,
-        Behaviour::Starting => StateInstance::Starting,
-        _ => StateInstance::Authorized,
-    };
-    json!({"stateInstance": state.as_str()})
-}
 
 /// The answer of getSettings, with the notifications that journals depend on; numbers and booleans are among the texts as in the original.
 pub(super) fn settings(owner: &str, behaviour: Behaviour) -> Value {

@@ -48,7 +48,7 @@ pub(super) async fn answer(simulator: Simulator, request: Request<Incoming>) -> 
         Route::Instances if received.verb == hyper::Method::GET => instances(&simulator),
         Route::InstanceBehaviour { id } if received.verb == hyper::Method::PUT => {
             match id.and_then(|id| simulator.site(id).ok()) {
-                Some(site) => set_behaviour(site, &received.body),
+                Some(site) => set_behaviour(site, simulator.now(), &received.body),
                 None => text(404, "no such instance"),
             }
         }
@@ -199,7 +199,7 @@ impl Call<'_> {
             Method::SendTextStatus | Method::SendMediaStatus | Method::SendVoiceStatus | Method::DeleteStatus => {
                 return self.change(method, now);
             }
-            Method::GetStateInstance => json_bytes(&account::state(behaviour)),
+            Method::GetStateInstance => json_bytes(&json!({"stateInstance": behaviour.state().as_str()})),
             Method::GetSettings => json_bytes(&account::settings(&owner, behaviour)),
             Method::GetContacts => {
                 let group = self.parameter("group").and_then(|group| group.parse().ok());
@@ -278,10 +278,10 @@ fn instances(simulator: &Simulator) -> Response<Body> {
 }
 
 /// Makes an instance behave as the body says.
-fn set_behaviour(site: &Site, body: &Bytes) -> Response<Body> {
+fn set_behaviour(site: &Site, now: u64, body: &Bytes) -> Response<Body> {
     match String::from_utf8_lossy(body).trim().parse() {
         Ok(behaviour) => {
-            site.set_behaviour(behaviour);
+            site.set_behaviour(now, behaviour);
             text(200, &behaviour.to_string())
         }
         Err(error) => text(400, &error.to_string()),

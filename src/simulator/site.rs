@@ -38,6 +38,8 @@ pub(super) struct Site {
 
 struct State {
     behaviour: Behaviour,
+    /// When it began to behave so, in Unix seconds.
+    since: u64,
     /// How the next requests are answered, before the behaviour counts again.
     next: VecDeque<Behaviour>,
     source: JournalSource,
@@ -62,7 +64,7 @@ pub(super) enum JournalSource {
 }
 
 impl Site {
-    pub(super) fn new(seed: u64, instance: SimInstance) -> Self {
+    pub(super) fn new(seed: u64, now: u64, instance: SimInstance) -> Self {
         Self {
             id: instance.id,
             name: instance.name,
@@ -73,6 +75,7 @@ impl Site {
             profile: instance.profile,
             state: Mutex::new(State {
                 behaviour: instance.behaviour,
+                since: now,
                 next: VecDeque::new(),
                 source: JournalSource::Generated,
                 sent: Vec::new(),
@@ -93,8 +96,13 @@ impl Site {
         locked(&self.state).behaviour
     }
 
-    pub(super) fn set_behaviour(&self, behaviour: Behaviour) {
-        locked(&self.state).behaviour = behaviour;
+    pub(super) fn set_behaviour(&self, now: u64, behaviour: Behaviour) {
+        let mut state = locked(&self.state);
+        if state.behaviour != behaviour {
+            state.resume_sending(now);
+            (state.behaviour, state.since) = (behaviour, now);
+        }
+        drop(state);
         self.release.send_replace(());
     }
 
@@ -157,7 +165,13 @@ impl Site {
         let first = now.saturating_sub(minutes * 60);
         let state = locked(&self.state);
         let marked = state.behaviour != Behaviour::Unmarked;
-        let sent = state.sent.iter().filter_map(|publication| publication.at(now, marked));
+        let sent = state.sent.iter().filter_map(|publication| {
+            if state.holds(publication) {
+                Some(publication.status.clone())
+            } else {
+                publication.at(now, marked)
+            }
+        });
         let mut statuses: Vec<SimStatus> = match &state.source {
             JournalSource::Generated => self.published(first, now, marked).chain(sent).collect(),
             JournalSource::Listed(statuses) => statuses.iter().cloned().chain(sent).collect(),
@@ -258,6 +272,24 @@ impl Site {
 
     fn number(&self) -> u64 {
         number_of(&self.id.to_string())
+    }
+}
+
+impl State {
+    /// Whether a status that was published by a call waits for the phone to be linked (api.md 1.3).
+    fn holds(&self, publication: &Publication) -> bool {
+        !self.behaviour.is_linked() && publication.life.is_unsent(self.since)
+    }
+
+    /// Sends what was held, each status as much later as it was held.
+    fn resume_sending(&mut self, now: u64) {
+        if self.behaviour.is_linked() {
+            return;
+        }
+        let unsent = |publication: &&mut Publication| publication.life.is_unsent(self.since);
+        for publication in self.sent.iter_mut().filter(unsent) {
+            publication.life.hold(self.since, now);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod behaviours;
 mod calls;
 mod controls;
 mod limits;
+mod queue;
 mod scene;
 mod sdk;
 mod traffic;
