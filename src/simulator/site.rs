@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::Received;
 use super::behaviour::Behaviour;
-use super::calendar::DAY;
+use super::calendar::{DAY, YEAR};
 use super::dice::{Dice, mix, number_of};
 use super::life::{Life, Publication};
 use super::method::Method;
@@ -31,6 +31,8 @@ pub(super) struct Site {
     pub(super) release: watch::Sender<()>,
     /// Changes whenever a request has arrived.
     pub(super) arrivals: watch::Sender<()>,
+    /// When it was made, in Unix seconds: a year before the simulator.
+    pub(super) created: u64,
     seed: u64,
     profile: Profile,
     state: Mutex<State>,
@@ -71,6 +73,7 @@ impl Site {
             token: instance.token,
             release: watch::Sender::new(()),
             arrivals: watch::Sender::new(()),
+            created: now.saturating_sub(YEAR),
             seed,
             profile: instance.profile,
             state: Mutex::new(State {
@@ -94,6 +97,11 @@ impl Site {
 
     pub(super) fn behaviour(&self) -> Behaviour {
         locked(&self.state).behaviour
+    }
+
+    /// When it began to behave as it does at present, in Unix seconds.
+    pub(super) fn since(&self) -> u64 {
+        locked(&self.state).since
     }
 
     pub(super) fn set_behaviour(&self, now: u64, behaviour: Behaviour) {

@@ -251,6 +251,22 @@ async fn a_partner_sees_all_instances_with_their_tokens() {
 }
 
 #[tokio::test]
+async fn a_partner_sees_the_same_times_whenever_they_are_asked_for() {
+    let check = async |behaviour: Behaviour, deleted: &str, expiration: &str| {
+        let scene = Scene::behaving(behaviour);
+        scene.time.set(NOON + 3600);
+        let path = format!("/partner/getInstances/{}", scene.simulator.partner_token());
+        let instance = &scene.call("GET", &path, "").await.unwrap().list()[0];
+        let times = ["timeCreated", "timeDeleted", "expirationDate"].map(|field| instance[field].clone());
+        assert_eq!(times, ["2025-09-22T12:00:00", deleted, expiration], "{behaviour}");
+    };
+    let never = "0001-01-01T00:00:00";
+    check(Behaviour::Healthy, never, "2027-09-22T12:00:00").await;
+    check(Behaviour::Expired, never, "2026-09-22T12:00:00").await;
+    check(Behaviour::Deleted, "2026-09-22T12:00:00", "2027-09-22T12:00:00").await;
+}
+
+#[tokio::test]
 async fn requests_are_counted_and_remembered() {
     let scene = Scene::new();
     scene.get("getOutgoingStatuses?minutes=90").await;
