@@ -44,7 +44,10 @@ pub(super) async fn answer(simulator: Simulator, request: Request<Incoming>) -> 
             // A wrong number is the proxy's business: it picks the host by it (api.md 1.4).
             None => wire::nginx_page(403, "Forbidden"),
         },
-        Route::PartnerInstances { token } => partner_instances(&simulator, token),
+        Route::PartnerInstances { token } if received.verb == hyper::Method::GET => {
+            partner_instances(&simulator, token)
+        }
+        Route::PartnerInstances { .. } => not_found(&received, simulator.now()),
         Route::Instances if received.verb == hyper::Method::GET => instances(&simulator),
         Route::InstanceBehaviour { id } if received.verb == hyper::Method::PUT => {
             match id.and_then(|id| simulator.site(id).ok()) {
@@ -92,12 +95,7 @@ impl Call<'_> {
             return failure;
         }
         let Some(method) = self.method.filter(|method| method.verb() == self.received.verb) else {
-            let (path, _) = self
-                .received
-                .target
-                .split_once('?')
-                .unwrap_or((&self.received.target, ""));
-            return self.error(404, 1, &format!("Cannot {} {path}", self.received.verb));
+            return not_found(&self.received, self.simulator.now());
         };
         let per_second = method.calls_per_second();
         if behaviour == Behaviour::Unauthorized || self.token != Some(&self.site.token) {
@@ -123,11 +121,7 @@ impl Call<'_> {
             Behaviour::Reset | Behaviour::Hang => wire::no_answer(),
             Behaviour::Truncated => wire::cut_off(1, br#"[{"type":"outgoing","idMessage":"3EB0"#),
             Behaviour::Garbage => wire::nginx_page(200, "Welcome"),
-            Behaviour::NotFound => self.error(
-                404,
-                1,
-                &format!("Cannot {} {}", self.received.verb, self.received.target),
-            ),
+            Behaviour::NotFound => not_found(&self.received, self.simulator.now()),
             Behaviour::BadRequest => self.error(400, 1, "bad request data"),
             Behaviour::ServerError => self.error(500, 1, "Internal server error"),
             Behaviour::RateLimited(retry_after) => wire::too_many_requests(1, retry_after),
@@ -254,6 +248,13 @@ impl Call<'_> {
     fn error(&self, code: u16, per_second: u32, message: &str) -> Response<Body> {
         wire::api_error(code, per_second, &self.received.target, self.simulator.now(), message)
     }
+}
+
+/// What the API answers to a method that it doesn't have. The message leaves the query out.
+fn not_found(received: &Received, now: u64) -> Response<Body> {
+    let Received { verb, target, .. } = received;
+    let (path, _) = target.split_once('?').unwrap_or((target, ""));
+    wire::api_error(404, 1, target, now, &format!("Cannot {verb} {path}"))
 }
 
 /// All instances of the partner. A wrong token is told in the body of a success (api.md 2.10).

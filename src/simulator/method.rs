@@ -34,14 +34,9 @@ label_values! {
 }
 
 impl Method {
-    /// Reads a method's name. The first letter may be of either case: the API's own clients write both (api.md 1.1).
+    /// Reads a method's name.
     fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|method| {
-            let (name, text) = (method.as_str(), text.as_bytes());
-            name.len() == text.len()
-                && name.as_bytes()[..1].eq_ignore_ascii_case(&text[..1])
-                && name.as_bytes()[1..] == text[1..]
-        })
+        Self::ALL.iter().copied().find(|method| means(text, method.as_str()))
     }
 
     /// The HTTP method it is called with.
@@ -75,6 +70,12 @@ impl Method {
     }
 }
 
+/// Whether a text is the name. Its first letter may be of either case: the API's own clients write both (api.md 1.1).
+fn means(text: &str, name: &str) -> bool {
+    let (name, text) = (name.as_bytes(), text.as_bytes());
+    name.len() == text.len() && name[..1].eq_ignore_ascii_case(&text[..1]) && name[1..] == text[1..]
+}
+
 /// What a path leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
@@ -99,7 +100,7 @@ impl<'a> Route<'a> {
     pub(super) fn of(path: &'a str) -> Self {
         let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         match segments.as_slice() {
-            ["partner", "getInstances", token] => Self::PartnerInstances { token },
+            ["partner", method, token] if means(method, "getInstances") => Self::PartnerInstances { token },
             ["simulator", "instances"] => Self::Instances,
             ["simulator", "instances", id, "behaviour"] => Self::InstanceBehaviour { id: id.parse().ok() },
             [first, rest @ ..] => match (first.strip_prefix("waInstance"), rest) {

@@ -26,6 +26,11 @@ async fn the_first_letter_of_a_method_may_be_of_either_case() {
         "{\"statusCode\":404",
     )
     .await;
+    let partner =
+        |method: &'static str| move |scene: &Scene| format!("/partner/{method}/{}", scene.simulator.partner_token());
+    check("GET", partner("getInstances"), 200, "[").await;
+    check("GET", partner("GetInstances"), 200, "[").await;
+    check("GET", partner("getinstances"), 404, "<html>").await;
 }
 
 #[tokio::test]
@@ -68,6 +73,24 @@ async fn a_wrong_method_verb_or_path_is_not_found() {
     )
     .await;
     check("GET", |_| "/".to_owned(), 404, "<html>").await;
+    let partner = |scene: &Scene| format!("/partner/getInstances/{}", scene.simulator.partner_token());
+    check("POST", partner, 404, "{\"statusCode\":404").await;
+    check("DELETE", partner, 404, "{\"statusCode\":404").await;
+}
+
+#[tokio::test]
+async fn what_is_not_found_is_named_without_the_query() {
+    for behaviour in [Behaviour::Healthy, Behaviour::NotFound] {
+        let scene = Scene::behaving(behaviour);
+        let path = scene.path("getNothing?minutes=5");
+        let error = scene.call("GET", &path, "").await.unwrap().json();
+        let message = format!("Cannot GET {}", path.trim_end_matches("?minutes=5"));
+        assert_eq!(
+            (&error["message"], &error["path"]),
+            (&json!(message), &json!(path)),
+            "{behaviour}"
+        );
+    }
 }
 
 #[tokio::test]
