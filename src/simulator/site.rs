@@ -47,8 +47,8 @@ struct State {
     source: JournalSource,
     /// What was published by calls of the API.
     sent: Vec<Publication>,
-    /// What was taken back, by `idMessage`.
-    deleted: BTreeMap<String, SimStatus>,
+    /// What was taken back, as it was then, and when; by `idMessage`.
+    deleted: BTreeMap<String, (SimStatus, u64)>,
     requests: BTreeMap<Method, u64>,
     latest: VecDeque<Received>,
     /// The second in which a method was last called, and how many times.
@@ -186,7 +186,12 @@ impl Site {
             JournalSource::Verbatim(_) => Vec::new(),
         };
         statuses.retain(|status| !state.deleted.contains_key(&status.id_message));
-        statuses.extend(state.deleted.values().cloned());
+        // The taking back is the last action; how a journal shows it is known from the vendor's own app only (api.md 2.4).
+        statuses.extend(state.deleted.values().map(|(status, timestamp)| SimStatus {
+            timestamp: *timestamp,
+            type_message: TypeMessage::Deleted,
+            ..status.clone()
+        }));
         statuses.retain(|status| status.timestamp >= first);
         statuses.sort_by(|one, other| (one.timestamp, &one.id_message).cmp(&(other.timestamp, &other.id_message)));
         statuses
@@ -236,21 +241,18 @@ impl Site {
         let Some(status) = self.find(now, id_message) else {
             return false;
         };
-        // The taking back is the last action; how a journal shows it is known from the vendor's own app only (api.md 2.4).
-        let deleted = SimStatus {
-            timestamp: now,
-            type_message: TypeMessage::Deleted,
-            ..status
-        };
         locked(&self.state)
             .deleted
             .entry(id_message.to_owned())
-            .or_insert(deleted);
+            .or_insert((status, now));
         true
     }
 
-    /// A status of the last 30 days.
+    /// A status of the last 30 days, or one that was taken back, as it was until then.
     pub(super) fn find(&self, now: u64, id_message: &str) -> Option<SimStatus> {
+        if let Some((status, _)) = locked(&self.state).deleted.get(id_message) {
+            return Some(status.clone());
+        }
         let statuses = self.outgoing(now, RETENTION_MINUTES);
         statuses.into_iter().find(|status| status.id_message == id_message)
     }
@@ -261,6 +263,7 @@ impl Site {
         statuses
             .iter()
             .filter(|status| status.status_message == StatusMessage::Pending)
+            .filter(|status| status.type_message != TypeMessage::Deleted)
             .count()
     }
 

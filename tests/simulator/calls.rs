@@ -162,6 +162,32 @@ async fn a_status_that_is_taken_back_is_a_deleted_message_from_then_on() {
     assert_eq!(scene.get("getOutgoingStatuses").await.list().len(), journal.len());
 }
 
+#[tokio::test]
+async fn what_is_taken_back_keeps_its_statistic_and_leaves_the_queue() {
+    let scene = Scene::new();
+    let journal = scene.get("getOutgoingStatuses").await.list();
+    let read = journal.iter().find(|status| status["statusMessage"] == "read").unwrap();
+    let pending = scene.post("sendTextStatus", r#"{"message":"hi"}"#).await.json();
+    let statistic = format!("getStatusStatistic?idMessage={}", read["idMessage"].as_str().unwrap());
+    let state = async || {
+        (
+            scene.get(&statistic).await.list(),
+            scene.get("getMessagesCount").await.json()["count"].as_u64().unwrap(),
+        )
+    };
+    let (rows, waiting) = state().await;
+    for id in [&read["idMessage"], &pending["idMessage"]] {
+        assert_eq!(
+            scene
+                .post("deleteStatus", &json!({"idMessage": id}).to_string())
+                .await
+                .code,
+            200
+        );
+    }
+    assert_eq!(state().await, (rows, waiting - 1));
+}
+
 async fn find(scene: &Scene, id: &Value) -> Value {
     let journal = scene.get("getOutgoingStatuses").await.list();
     journal.into_iter().find(|status| status["idMessage"] == *id).unwrap()
