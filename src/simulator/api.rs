@@ -184,8 +184,8 @@ impl Call<'_> {
                 )
             }
             Method::GetStatusStatistic => {
-                let Some(id_message) = self.parameter("idMessage") else {
-                    return self.error(400, 1, "Validation failed. Details: 'idMessage' is required");
+                let Some(id_message) = self.parameter("idMessage").filter(|id| !id.is_empty()) else {
+                    return self.error(400, 1, &publish::invalid("idMessage", "is required"));
                 };
                 let status = site.find(now, &id_message);
                 json_bytes(&status.as_ref().map(account::statistic).unwrap_or_default())

@@ -194,37 +194,6 @@ async fn find(scene: &Scene, id: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_or_deleted_is_a_bad_request() {
-    let scene = Scene::new();
-    for (method, body, message) in [
-        ("sendTextStatus", "{", "Unexpected token in JSON at position 1"),
-        (
-            "sendTextStatus",
-            "{}",
-            "Validation failed. Details: 'message' is required",
-        ),
-        (
-            "sendMediaStatus",
-            "{}",
-            "Validation failed. Details: 'urlFile' is required",
-        ),
-        (
-            "sendVoiceStatus",
-            r#"{"urlFile":"x"}"#,
-            "Validation failed. Details: 'fileName' is required",
-        ),
-        ("deleteStatus", r#"{"idMessage":"nobody's"}"#, "ID message notfound"),
-    ] {
-        let answer = scene.post(method, body).await;
-        assert_eq!(
-            (answer.code, &answer.json()["message"]),
-            (400, &json!(message)),
-            "{method} {body}"
-        );
-    }
-}
-
-#[tokio::test]
 async fn a_statistic_has_a_row_per_recipient_none_ahead_of_the_status() {
     let scene = Scene::new();
     let statistic = async |id: &str| scene.get(&format!("getStatusStatistic?idMessage={id}")).await.list();

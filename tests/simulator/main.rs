@@ -7,6 +7,7 @@ mod calls;
 mod controls;
 mod limits;
 mod queue;
+mod refusals;
 mod scene;
 mod sdk;
 mod traffic;
