@@ -31,6 +31,9 @@ pub(super) fn order(method: Method, body: &[u8]) -> Result<Order, String> {
     Ok(Order::Publish(SimStatus {
         type_message,
         text,
+        // Black unless another colour is sent; which fonts are refused, and how, is not on record (api.md 1.2).
+        background_color: fields.text("backgroundColor")?.or_else(|| Some("#000000".to_owned())),
+        font: fields.text("font")?,
         participants: fields.take("participants", "an array of strings")?.unwrap_or_default(),
         thumbnail: 1600,
         ..SimStatus::new("", 0)

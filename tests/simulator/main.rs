@@ -6,6 +6,7 @@ mod behaviours;
 mod calls;
 mod controls;
 mod limits;
+mod publishing;
 mod queue;
 mod refusals;
 mod scene;

@@ -45,6 +45,14 @@ async fn what_is_of_the_wrong_type_is_named() {
         &message("'idMessage' must be a string"),
     )
     .await;
+    let color = r#"{"message":"hi","backgroundColor":5}"#;
+    check("sendTextStatus", color, &message("'backgroundColor' must be a string")).await;
+    check(
+        "sendTextStatus",
+        r#"{"message":"hi","font":5}"#,
+        &message("'font' must be a string"),
+    )
+    .await;
     let participants = message("'participants' must be an array of strings");
     check(
         "sendTextStatus",
