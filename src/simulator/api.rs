@@ -94,57 +94,75 @@ impl Call<'_> {
         if let Some(failure) = self.proxy_failure(behaviour) {
             return failure;
         }
+        let per_second = Method::calls_per_second(self.method);
+        if let Behaviour::RateLimited(retry_after) = behaviour {
+            return wire::too_many_requests(per_second, retry_after);
+        }
+        let remaining = match self.simulator.limits() {
+            Some(clock) => self.site.take_call(self.method, per_second, unix_seconds(clock.now())),
+            None => per_second.checked_sub(1),
+        };
+        match remaining {
+            Some(remaining) => wire::limited(self.answer_of_api(behaviour), remaining, per_second),
+            None => wire::too_many_requests(per_second, None),
+        }
+    }
+
+    fn answer_of_api(&self, behaviour: Behaviour) -> Response<Body> {
+        if let Some(failure) = self.failure(behaviour) {
+            return failure;
+        }
         let Some(method) = self.method.filter(|method| method.verb() == self.received.verb) else {
             return not_found(&self.received, self.simulator.now());
         };
-        let per_second = method.calls_per_second();
         if behaviour == Behaviour::Unauthorized || self.token != Some(&self.site.token) {
-            return wire::api_empty(401, per_second);
-        }
-        let limits = self.simulator.limits();
-        if limits.is_some_and(|clock| self.site.exceeds_limit(method, unix_seconds(clock.now()))) {
-            return wire::too_many_requests(per_second, None);
+            return wire::api_empty(401);
         }
         self.refusal(method, behaviour)
             .or_else(|| self.odd_journal(method, behaviour))
             .unwrap_or_else(|| self.serve(method, behaviour))
     }
 
-    /// What comes of a behaviour whatever is asked for. It doesn't get as far as the limits.
+    /// What the proxy makes of a behaviour. It doesn't get as far as the limits.
     fn proxy_failure(&self, behaviour: Behaviour) -> Option<Response<Body>> {
         Some(match behaviour {
             Behaviour::BadGateway => wire::nginx_page(502, "Bad Gateway"),
             Behaviour::ServiceUnavailable => wire::nginx_page(503, "Service Temporarily Unavailable"),
             Behaviour::GatewayTimeout => wire::nginx_page(504, "Gateway Time-out"),
             Behaviour::Redirect => wire::redirect("/simulator/redirected"),
-            Behaviour::NoContent => wire::api_empty(204, 1),
             Behaviour::Reset | Behaviour::Hang => wire::no_answer(),
-            Behaviour::Truncated => wire::cut_off(1, br#"[{"type":"outgoing","idMessage":"3EB0"#),
             Behaviour::Garbage => wire::nginx_page(200, "Welcome"),
+            Behaviour::Forbidden if self.method.is_some_and(Method::is_about_statuses) => {
+                wire::nginx_page(403, "Forbidden")
+            }
+            _ => return None,
+        })
+    }
+
+    /// What the API makes of a behaviour whatever is asked for.
+    fn failure(&self, behaviour: Behaviour) -> Option<Response<Body>> {
+        Some(match behaviour {
+            Behaviour::NoContent => wire::api_empty(204),
+            Behaviour::Truncated => wire::cut_off(br#"[{"type":"outgoing","idMessage":"3EB0"#),
             Behaviour::NotFound => not_found(&self.received, self.simulator.now()),
-            Behaviour::BadRequest => self.error(400, 1, "bad request data"),
-            Behaviour::ServerError => self.error(500, 1, "Internal server error"),
-            Behaviour::RateLimited(retry_after) => wire::too_many_requests(1, retry_after),
+            Behaviour::BadRequest => self.error(400, "bad request data"),
+            Behaviour::ServerError => self.error(500, "Internal server error"),
             _ => return None,
         })
     }
 
     /// What comes of the state of the account. State, settings and queue can be read without a linked phone.
     fn refusal(&self, method: Method, behaviour: Behaviour) -> Option<Response<Body>> {
-        let per_second = method.calls_per_second();
         let needs_phone = method.is_about_statuses() || method == Method::GetContacts;
         Some(match behaviour {
-            Behaviour::Starting if needs_phone => self.error(400, per_second, "instance in starting process try later"),
-            Behaviour::NotAuthorized if needs_phone => {
-                self.error(400, per_second, "instance is starting or not authorized")
-            }
+            Behaviour::Starting if needs_phone => self.error(400, "instance in starting process try later"),
+            Behaviour::NotAuthorized if needs_phone => self.error(400, "instance is starting or not authorized"),
             Behaviour::Expired => {
                 let message = "Instance account is expired. Renew your instance from personal area";
-                self.error(400, per_second, message)
+                self.error(400, message)
             }
-            Behaviour::Deleted => self.error(400, per_second, "Instance is deleted"),
-            Behaviour::Forbidden if method.is_about_statuses() => wire::nginx_page(403, "Forbidden"),
-            Behaviour::QuotaExceeded if needs_phone => wire::quota_exceeded(per_second, method.as_str()),
+            Behaviour::Deleted => self.error(400, "Instance is deleted"),
+            Behaviour::QuotaExceeded if needs_phone => wire::quota_exceeded(method.as_str()),
             _ => return None,
         })
     }
@@ -162,11 +180,11 @@ impl Call<'_> {
             Behaviour::Malformed => malformed::journal(self.simulator.now()),
             Behaviour::Huge(length) => {
                 let journal = huge_journal(length, self.simulator.now(), &self.site.owner());
-                return Some(wire::api_stream(method.calls_per_second(), journal));
+                return Some(wire::api_stream(journal));
             }
             _ => return None,
         };
-        Some(wire::api_answer(200, method.calls_per_second(), body.into_bytes()))
+        Some(wire::api_answer(200, body.into_bytes()))
     }
 
     /// What a method answers where nothing is wrong.
@@ -185,7 +203,7 @@ impl Call<'_> {
             }
             Method::GetStatusStatistic => {
                 let Some(id_message) = self.parameter("idMessage").filter(|id| !id.is_empty()) else {
-                    return self.error(400, 1, &publish::invalid("idMessage", "is required"));
+                    return self.error(400, &publish::invalid("idMessage", "is required"));
                 };
                 let status = site.find(now, &id_message);
                 json_bytes(&status.as_ref().map(account::statistic).unwrap_or_default())
@@ -202,7 +220,7 @@ impl Call<'_> {
             }
             Method::GetMessagesCount => json_bytes(&json!({"count": site.queued(now)})),
         };
-        wire::api_answer(200, method.calls_per_second(), body)
+        wire::api_answer(200, body)
     }
 
     /// The journal of published statuses.
@@ -213,20 +231,17 @@ impl Call<'_> {
 
     /// Publishes a status, or takes one back.
     fn change(&self, method: Method, now: u64) -> Response<Body> {
-        let per_second = method.calls_per_second();
         let order = match publish::order(method, &self.received.body) {
             Ok(order) => order,
-            Err(message) => return self.error(400, per_second, &message),
+            Err(message) => return self.error(400, &message),
         };
         match order {
             publish::Order::Publish(status) => {
                 let id_message = self.site.publish(now, status);
-                wire::api_answer(200, per_second, json_bytes(&json!({"idMessage": id_message})))
+                wire::api_answer(200, json_bytes(&json!({"idMessage": id_message})))
             }
-            publish::Order::Delete(id_message) if self.site.delete(now, &id_message) => {
-                wire::api_empty(200, per_second)
-            }
-            publish::Order::Delete(_) => self.error(400, per_second, "ID message notfound"),
+            publish::Order::Delete(id_message) if self.site.delete(now, &id_message) => wire::api_empty(200),
+            publish::Order::Delete(_) => self.error(400, "ID message notfound"),
         }
     }
 
@@ -245,8 +260,8 @@ impl Call<'_> {
         parameters.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
     }
 
-    fn error(&self, code: u16, per_second: u32, message: &str) -> Response<Body> {
-        wire::api_error(code, per_second, &self.received.target, self.simulator.now(), message)
+    fn error(&self, code: u16, message: &str) -> Response<Body> {
+        wire::api_error(code, &self.received.target, self.simulator.now(), message)
     }
 }
 
@@ -254,7 +269,7 @@ impl Call<'_> {
 fn not_found(received: &Received, now: u64) -> Response<Body> {
     let Received { verb, target, .. } = received;
     let (path, _) = target.split_once('?').unwrap_or((target, ""));
-    wire::api_error(404, 1, target, now, &format!("Cannot {verb} {path}"))
+    wire::api_error(404, target, now, &format!("Cannot {verb} {path}"))
 }
 
 /// All instances of the partner. A wrong token is told in the body of a success (api.md 2.10).
@@ -265,7 +280,12 @@ fn partner_instances(simulator: &Simulator, token: &str) -> Response<Body> {
     } else {
         json!({"code": 401, "description": "Unauthorized"})
     };
-    wire::api_answer(200, 1, json_bytes(&body))
+    let per_second = Method::calls_per_second(None);
+    wire::limited(
+        wire::api_answer(200, json_bytes(&body)),
+        per_second.saturating_sub(1),
+        per_second,
+    )
 }
 
 /// The simulator's own list of instances, without tokens: a dashboard may show it.

@@ -47,12 +47,13 @@ impl Method {
         }
     }
 
-    /// How many calls are answered per instance and second (api.md 4).
-    pub(super) fn calls_per_second(self) -> u32 {
-        match self {
-            Self::SendTextStatus | Self::SendMediaStatus | Self::SendVoiceStatus => 5,
-            Self::DeleteStatus => 10,
-            _ => 1,
+    /// How many calls are answered per instance and second; what is none of these methods has a limit too (api.md 4).
+    pub(super) fn calls_per_second(method: Option<Self>) -> u32 {
+        match method {
+            None => 50,
+            Some(Self::SendTextStatus | Self::SendMediaStatus | Self::SendVoiceStatus) => 5,
+            Some(Self::DeleteStatus) => 10,
+            Some(_) => 1,
         }
     }
 

@@ -51,8 +51,8 @@ struct State {
     deleted: BTreeMap<String, (SimStatus, u64)>,
     requests: BTreeMap<Method, u64>,
     latest: VecDeque<Received>,
-    /// The second in which a method was last called, and how many times.
-    calls: BTreeMap<Method, (u64, u32)>,
+    /// The second in which a method was last called, and how many more calls it has in it.
+    calls: BTreeMap<Option<Method>, (u64, u32)>,
 }
 
 /// Where the journal of published statuses comes from.
@@ -149,15 +149,16 @@ impl Site {
         locked(&self.state).latest.iter().cloned().collect()
     }
 
-    /// Whether a call in this whole second, in Unix seconds, is one too many: buckets are filled at full seconds (api.md 4).
-    pub(super) fn exceeds_limit(&self, method: Method, second: u64) -> bool {
+    /// Counts a call in this whole second, in Unix seconds, and returns how many more it has; `None` if the call is one too
+    /// many. Buckets are filled at full seconds (api.md 4).
+    pub(super) fn take_call(&self, method: Option<Method>, per_second: u32, second: u64) -> Option<u32> {
         let mut state = locked(&self.state);
-        let calls = state.calls.entry(method).or_default();
-        if calls.0 != second {
-            *calls = (second, 0);
+        let (counted, remaining) = state.calls.entry(method).or_default();
+        if *counted != second {
+            (*counted, *remaining) = (second, per_second);
         }
-        calls.1 += 1;
-        calls.1 > method.calls_per_second()
+        *remaining = remaining.checked_sub(1)?;
+        Some(*remaining)
     }
 
     /// The bytes that a test wants the journal of published statuses to be.
