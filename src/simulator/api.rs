@@ -112,6 +112,10 @@ impl Call<'_> {
         if let Some(failure) = self.failure(behaviour) {
             return failure;
         }
+        // A browser asks whether it may call, before it calls (api.md 3).
+        if self.method.is_some() && self.received.verb == hyper::Method::OPTIONS {
+            return wire::api_empty(204);
+        }
         let Some(method) = self.method.filter(|method| method.verb() == self.received.verb) else {
             return not_found(&self.received, self.simulator.now());
         };

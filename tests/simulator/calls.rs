@@ -79,6 +79,19 @@ async fn a_wrong_method_verb_or_path_is_not_found() {
 }
 
 #[tokio::test]
+async fn a_browser_of_any_origin_is_told_that_it_may_call() {
+    check("OPTIONS", |scene| scene.path("getOutgoingStatuses"), 204, "").await;
+    check("OPTIONS", |scene| scene.path("sendTextStatus"), 204, "").await;
+    check("OPTIONS", |scene| scene.path("getNothing"), 404, "{").await;
+    let scene = Scene::new();
+    let path = scene.path("sendTextStatus");
+    let answer = scene.call("OPTIONS", &path, "").await.unwrap();
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(answer.header("vary"), Some("Origin"));
+    assert_eq!(answer.header("content-type"), None);
+}
+
+#[tokio::test]
 async fn what_is_not_found_is_named_without_the_query() {
     for behaviour in [Behaviour::Healthy, Behaviour::NotFound] {
         let scene = Scene::behaving(behaviour);
