@@ -85,7 +85,8 @@ impl Simulator {
     /// A simulator of `world`. It answers once it is served.
     pub fn new(world: World) -> Self {
         let logins = world.instances.iter().map(SimInstance::login).collect();
-        let site = |instance: SimInstance| (instance.id, Site::new(world.seed, instance));
+        let now = unix_seconds(world.clock.now());
+        let site = |instance: SimInstance| (instance.id, Site::new(world.seed, now, instance));
         Self(Arc::new(Running {
             clock: world.clock,
             limits: world.limits,
@@ -133,7 +134,7 @@ impl Simulator {
 
     /// Makes the instance behave so from now on, and answers what it held back.
     pub fn set_behaviour(&self, id: InstanceId, behaviour: Behaviour) -> Result<(), UnknownInstance> {
-        self.site(id).map(|site| site.set_behaviour(behaviour))
+        self.site(id).map(|site| site.set_behaviour(self.now(), behaviour))
     }
 
     /// Makes the next requests for the instance, of whatever method, meet these behaviours in turn; then it behaves as before.

@@ -4,25 +4,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
-use super::calendar::date_and_time;
+use super::calendar::{YEAR, date_and_time};
 use super::dice::Dice;
 use super::site::Site;
 use super::status::{SimStatus, person};
 use super::traffic::ACQUAINTANCES;
-use crate::collector::StateInstance;
 use crate::journal::StatusMessage;
 use crate::label::LabelValue;
-
-/// The answer of getStateInstance.
-pub(super) fn state(behaviour: Behaviour) -> Value {
-    let state = match behaviour {
-        Behaviour::State(state) => state,
-        Behaviour::NotAuthorized => StateInstance::NotAuthorized,
-        Behaviour::Starting => StateInstance::Starting,
-        _ => StateInstance::Authorized,
-    };
-    json!({"stateInstance": state.as_str()})
-}
 
 /// The answer of getSettings, with the notifications that journals depend on; numbers and booleans are among the texts as in the original.
 pub(super) fn settings(owner: &str, behaviour: Behaviour) -> Value {
@@ -120,22 +108,23 @@ pub(super) fn statistic(status: &SimStatus) -> Vec<Copy> {
 pub(super) fn listed(site: &Site, now: u64) -> Value {
     let behaviour = site.behaviour();
     let (deleted, expired) = (behaviour == Behaviour::Deleted, behaviour == Behaviour::Expired);
-    let year = 365 * super::calendar::DAY;
-    let expiry = if expired { now.saturating_sub(1) } else { now + year };
+    let (created, since) = (site.created, site.since());
+    // What is paid for is renewed every year.
+    let renewal = created + (now.saturating_sub(created) / YEAR + 1) * YEAR;
     json!({
         "idInstance": u64::from(site.id),
         "name": site.name,
         "typeInstance": "whatsapp",
         "typeAccount": "",
         "partnerUserUiid": "",
-        "timeCreated": date_and_time(now.saturating_sub(year)),
-        "timeDeleted": if deleted { date_and_time(now) } else { "0001-01-01T00:00:00".to_owned() },
+        "timeCreated": date_and_time(created),
+        "timeDeleted": if deleted { date_and_time(since) } else { "0001-01-01T00:00:00".to_owned() },
         "apiTokenInstance": site.token,
         "deleted": deleted,
         "tariff": "BUSINESS",
         "isFree": false,
         "isPartner": true,
-        "expirationDate": date_and_time(expiry),
+        "expirationDate": date_and_time(if expired { since } else { renewal }),
         "isExpired": expired,
     })
 }

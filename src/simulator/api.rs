@@ -44,11 +44,20 @@ pub(super) async fn answer(simulator: Simulator, request: Request<Incoming>) -> 
             // A wrong number is the proxy's business: it picks the host by it (api.md 1.4).
             None => wire::nginx_page(403, "Forbidden"),
         },
-        Route::PartnerInstances { token } => partner_instances(&simulator, token),
+        Route::PartnerInstances { token } => {
+            let answer = if received.verb == hyper::Method::GET {
+                partner_instances(&simulator, token)
+            } else {
+                not_found(&received, simulator.now())
+            };
+            // A partner's calls are not in the table of limits (api.md 4), so that nobody counts them here.
+            let per_second = Method::calls_per_second(None);
+            wire::limited(answer, per_second.saturating_sub(1), per_second)
+        }
         Route::Instances if received.verb == hyper::Method::GET => instances(&simulator),
         Route::InstanceBehaviour { id } if received.verb == hyper::Method::PUT => {
             match id.and_then(|id| simulator.site(id).ok()) {
-                Some(site) => set_behaviour(site, &received.body),
+                Some(site) => set_behaviour(site, simulator.now(), &received.body),
                 None => text(404, "no such instance"),
             }
         }
@@ -91,66 +100,79 @@ impl Call<'_> {
         if let Some(failure) = self.proxy_failure(behaviour) {
             return failure;
         }
-        let Some(method) = self.method.filter(|method| method.verb() == self.received.verb) else {
-            let (path, _) = self
-                .received
-                .target
-                .split_once('?')
-                .unwrap_or((&self.received.target, ""));
-            return self.error(404, 1, &format!("Cannot {} {path}", self.received.verb));
-        };
-        let per_second = method.calls_per_second();
-        if behaviour == Behaviour::Unauthorized || self.token != Some(&self.site.token) {
-            return wire::api_empty(401, per_second);
+        let per_second = Method::calls_per_second(self.method);
+        if let Behaviour::RateLimited(retry_after) = behaviour {
+            return wire::too_many_requests(per_second, retry_after);
         }
-        let limits = self.simulator.limits();
-        if limits.is_some_and(|clock| self.site.exceeds_limit(method, unix_seconds(clock.now()))) {
-            return wire::too_many_requests(per_second, None);
+        let remaining = match self.simulator.limits() {
+            Some(clock) => self.site.take_call(self.method, per_second, unix_seconds(clock.now())),
+            None => per_second.checked_sub(1),
+        };
+        match remaining {
+            Some(remaining) => wire::limited(self.answer_of_api(behaviour), remaining, per_second),
+            None => wire::too_many_requests(per_second, None),
+        }
+    }
+
+    fn answer_of_api(&self, behaviour: Behaviour) -> Response<Body> {
+        if let Some(failure) = self.failure(behaviour) {
+            return failure;
+        }
+        // A browser asks whether it may call, before it calls (api.md 3).
+        if self.method.is_some() && self.received.verb == hyper::Method::OPTIONS {
+            return wire::api_empty(204);
+        }
+        let Some(method) = self.method.filter(|method| method.verb() == self.received.verb) else {
+            return not_found(&self.received, self.simulator.now());
+        };
+        if behaviour == Behaviour::Unauthorized || self.token != Some(&self.site.token) {
+            return wire::api_empty(401);
         }
         self.refusal(method, behaviour)
             .or_else(|| self.odd_journal(method, behaviour))
             .unwrap_or_else(|| self.serve(method, behaviour))
     }
 
-    /// What comes of a behaviour whatever is asked for. It doesn't get as far as the limits.
+    /// What the proxy makes of a behaviour. It doesn't get as far as the limits.
     fn proxy_failure(&self, behaviour: Behaviour) -> Option<Response<Body>> {
         Some(match behaviour {
             Behaviour::BadGateway => wire::nginx_page(502, "Bad Gateway"),
             Behaviour::ServiceUnavailable => wire::nginx_page(503, "Service Temporarily Unavailable"),
             Behaviour::GatewayTimeout => wire::nginx_page(504, "Gateway Time-out"),
             Behaviour::Redirect => wire::redirect("/simulator/redirected"),
-            Behaviour::NoContent => wire::api_empty(204, 1),
             Behaviour::Reset | Behaviour::Hang => wire::no_answer(),
-            Behaviour::Truncated => wire::cut_off(1, br#"[{"type":"outgoing","idMessage":"3EB0"#),
             Behaviour::Garbage => wire::nginx_page(200, "Welcome"),
-            Behaviour::NotFound => self.error(
-                404,
-                1,
-                &format!("Cannot {} {}", self.received.verb, self.received.target),
-            ),
-            Behaviour::BadRequest => self.error(400, 1, "bad request data"),
-            Behaviour::ServerError => self.error(500, 1, "Internal server error"),
-            Behaviour::RateLimited(retry_after) => wire::too_many_requests(1, retry_after),
+            Behaviour::Forbidden if self.method.is_some_and(Method::is_about_statuses) => {
+                wire::nginx_page(403, "Forbidden")
+            }
+            _ => return None,
+        })
+    }
+
+    /// What the API makes of a behaviour whatever is asked for.
+    fn failure(&self, behaviour: Behaviour) -> Option<Response<Body>> {
+        Some(match behaviour {
+            Behaviour::NoContent => wire::api_empty(204),
+            Behaviour::Truncated => wire::cut_off(br#"[{"type":"outgoing","idMessage":"3EB0"#),
+            Behaviour::NotFound => not_found(&self.received, self.simulator.now()),
+            Behaviour::BadRequest => self.error(400, "bad request data"),
+            Behaviour::ServerError => self.error(500, "Internal server error"),
             _ => return None,
         })
     }
 
     /// What comes of the state of the account. State, settings and queue can be read without a linked phone.
     fn refusal(&self, method: Method, behaviour: Behaviour) -> Option<Response<Body>> {
-        let per_second = method.calls_per_second();
         let needs_phone = method.is_about_statuses() || method == Method::GetContacts;
         Some(match behaviour {
-            Behaviour::Starting if needs_phone => self.error(400, per_second, "instance in starting process try later"),
-            Behaviour::NotAuthorized if needs_phone => {
-                self.error(400, per_second, "instance is starting or not authorized")
-            }
+            Behaviour::Starting if needs_phone => self.error(400, "instance in starting process try later"),
+            Behaviour::NotAuthorized if needs_phone => self.error(400, "instance is starting or not authorized"),
             Behaviour::Expired => {
                 let message = "Instance account is expired. Renew your instance from personal area";
-                self.error(400, per_second, message)
+                self.error(400, message)
             }
-            Behaviour::Deleted => self.error(400, per_second, "Instance is deleted"),
-            Behaviour::Forbidden if method.is_about_statuses() => wire::nginx_page(403, "Forbidden"),
-            Behaviour::QuotaExceeded if needs_phone => wire::quota_exceeded(per_second, method.as_str()),
+            Behaviour::Deleted => self.error(400, "Instance is deleted"),
+            Behaviour::QuotaExceeded if needs_phone => wire::quota_exceeded(method.as_str()),
             _ => return None,
         })
     }
@@ -168,11 +190,11 @@ impl Call<'_> {
             Behaviour::Malformed => malformed::journal(self.simulator.now()),
             Behaviour::Huge(length) => {
                 let journal = huge_journal(length, self.simulator.now(), &self.site.owner());
-                return Some(wire::api_stream(method.calls_per_second(), journal));
+                return Some(wire::api_stream(journal));
             }
             _ => return None,
         };
-        Some(wire::api_answer(200, method.calls_per_second(), body.into_bytes()))
+        Some(wire::api_answer(200, body.into_bytes()))
     }
 
     /// What a method answers where nothing is wrong.
@@ -190,8 +212,8 @@ impl Call<'_> {
                 )
             }
             Method::GetStatusStatistic => {
-                let Some(id_message) = self.parameter("idMessage") else {
-                    return self.error(400, 1, "Validation failed. Details: 'idMessage' is required");
+                let Some(id_message) = self.parameter("idMessage").filter(|id| !id.is_empty()) else {
+                    return self.error(400, &publish::invalid("idMessage", "is required"));
                 };
                 let status = site.find(now, &id_message);
                 json_bytes(&status.as_ref().map(account::statistic).unwrap_or_default())
@@ -199,7 +221,7 @@ impl Call<'_> {
             Method::SendTextStatus | Method::SendMediaStatus | Method::SendVoiceStatus | Method::DeleteStatus => {
                 return self.change(method, now);
             }
-            Method::GetStateInstance => json_bytes(&account::state(behaviour)),
+            Method::GetStateInstance => json_bytes(&json!({"stateInstance": behaviour.state().as_str()})),
             Method::GetSettings => json_bytes(&account::settings(&owner, behaviour)),
             Method::GetContacts => {
                 let group = self.parameter("group").and_then(|group| group.parse().ok());
@@ -208,7 +230,7 @@ impl Call<'_> {
             }
             Method::GetMessagesCount => json_bytes(&json!({"count": site.queued(now)})),
         };
-        wire::api_answer(200, method.calls_per_second(), body)
+        wire::api_answer(200, body)
     }
 
     /// The journal of published statuses.
@@ -219,20 +241,17 @@ impl Call<'_> {
 
     /// Publishes a status, or takes one back.
     fn change(&self, method: Method, now: u64) -> Response<Body> {
-        let per_second = method.calls_per_second();
         let order = match publish::order(method, &self.received.body) {
             Ok(order) => order,
-            Err(message) => return self.error(400, per_second, &message),
+            Err(message) => return self.error(400, &message),
         };
         match order {
             publish::Order::Publish(status) => {
                 let id_message = self.site.publish(now, status);
-                wire::api_answer(200, per_second, json_bytes(&json!({"idMessage": id_message})))
+                wire::api_answer(200, json_bytes(&json!({"idMessage": id_message})))
             }
-            publish::Order::Delete(id_message) if self.site.delete(now, &id_message) => {
-                wire::api_empty(200, per_second)
-            }
-            publish::Order::Delete(_) => self.error(400, per_second, "ID message notfound"),
+            publish::Order::Delete(id_message) if self.site.delete(now, &id_message) => wire::api_empty(200),
+            publish::Order::Delete(_) => self.error(400, "ID message notfound"),
         }
     }
 
@@ -251,9 +270,16 @@ impl Call<'_> {
         parameters.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
     }
 
-    fn error(&self, code: u16, per_second: u32, message: &str) -> Response<Body> {
-        wire::api_error(code, per_second, &self.received.target, self.simulator.now(), message)
+    fn error(&self, code: u16, message: &str) -> Response<Body> {
+        wire::api_error(code, &self.received.target, self.simulator.now(), message)
     }
+}
+
+/// What the API answers to a method that it doesn't have. The message leaves the query out.
+fn not_found(received: &Received, now: u64) -> Response<Body> {
+    let Received { verb, target, .. } = received;
+    let (path, _) = target.split_once('?').unwrap_or((target, ""));
+    wire::api_error(404, target, now, &format!("Cannot {verb} {path}"))
 }
 
 /// All instances of the partner. A wrong token is told in the body of a success (api.md 2.10).
@@ -264,7 +290,7 @@ fn partner_instances(simulator: &Simulator, token: &str) -> Response<Body> {
     } else {
         json!({"code": 401, "description": "Unauthorized"})
     };
-    wire::api_answer(200, 1, json_bytes(&body))
+    wire::api_answer(200, json_bytes(&body))
 }
 
 /// The simulator's own list of instances, without tokens: a dashboard may show it.
@@ -278,10 +304,10 @@ fn instances(simulator: &Simulator) -> Response<Body> {
 }
 
 /// Makes an instance behave as the body says.
-fn set_behaviour(site: &Site, body: &Bytes) -> Response<Body> {
+fn set_behaviour(site: &Site, now: u64, body: &Bytes) -> Response<Body> {
     match String::from_utf8_lossy(body).trim().parse() {
         Ok(behaviour) => {
-            site.set_behaviour(behaviour);
+            site.set_behaviour(now, behaviour);
             text(200, &behaviour.to_string())
         }
         Err(error) => text(400, &error.to_string()),

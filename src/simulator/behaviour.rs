@@ -12,7 +12,7 @@ use crate::label::LabelValue;
 pub enum Behaviour {
     /// Everything works.
     Healthy,
-    /// The journals work, and the state of the instance is this one (api.md 2.5).
+    /// The journals work, and the state of the instance is this one (api.md 2.5). What calls publish waits for a linked phone.
     State(StateInstance),
     /// The notifications that marks depend on are off: no status gets further than `sent` (api.md 1.3).
     Unmarked,
@@ -161,11 +161,33 @@ impl Behaviour {
         }
     }
 
+    /// The state of an instance that behaves so.
+    pub(super) fn state(self) -> StateInstance {
+        match self {
+            Self::State(state) => state,
+            Self::NotAuthorized => StateInstance::NotAuthorized,
+            Self::Starting => StateInstance::Starting,
+            _ => StateInstance::Authorized,
+        }
+    }
+
+    /// Whether what is published gets as far as the phone, even if not everybody can be written to.
+    pub(super) fn is_linked(self) -> bool {
+        let linked = [
+            StateInstance::Authorized,
+            StateInstance::YellowCard,
+            StateInstance::Suspended,
+        ];
+        linked.contains(&self.state())
+    }
+
     /// What it does, for those who choose one.
     pub(super) fn about(self) -> &'static str {
         match self {
             Self::Healthy => "everything works",
-            Self::State(_) => "journals work, and getStateInstance tells this state",
+            Self::State(_) => {
+                "journals work, and getStateInstance tells this state; sent statuses wait for a linked phone"
+            }
             Self::Unmarked => "no status gets further than `sent`: outgoingWebhook is off",
             Self::Empty => "journals are `[]`",
             Self::Null => "journals are `null`",

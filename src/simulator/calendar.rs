@@ -29,6 +29,9 @@ fn date(days: u64) -> (u64, u64, u64) {
 /// Seconds in a day.
 pub(super) const DAY: u64 = 86_400;
 
+/// Seconds in a year, as subscriptions last.
+pub(super) const YEAR: u64 = 365 * DAY;
+
 /// Days in 400 years, after which the calendar repeats.
 const ERA: u64 = 146_097;
 

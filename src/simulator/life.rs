@@ -58,6 +58,20 @@ impl Life {
         })
     }
 
+    /// Whether it is still to be sent at `now`.
+    pub(super) fn is_unsent(&self, now: u64) -> bool {
+        self.sent.is_none_or(|sent| sent > now)
+    }
+
+    /// Puts off what is to come after `first` until after `last`. The queue drops what has waited for a day (api.md 1.3).
+    pub(super) fn hold(&mut self, first: u64, last: u64) {
+        let expired = last.saturating_sub(self.published) > DAY;
+        let time = last.saturating_sub(first.max(self.published));
+        for reached in [&mut self.sent, &mut self.delivered, &mut self.read] {
+            *reached = reached.filter(|_| !expired).map(|reached| reached + time);
+        }
+    }
+
     /// The same life where nobody reports marks: it ends with the sending.
     fn unmarked(&self) -> Self {
         Self {

@@ -34,14 +34,9 @@ label_values! {
 }
 
 impl Method {
-    /// Reads a method's name. The first letter may be of either case: the API's own clients write both (api.md 1.1).
+    /// Reads a method's name.
     fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|method| {
-            let (name, text) = (method.as_str(), text.as_bytes());
-            name.len() == text.len()
-                && name.as_bytes()[..1].eq_ignore_ascii_case(&text[..1])
-                && name.as_bytes()[1..] == text[1..]
-        })
+        Self::ALL.iter().copied().find(|method| means(text, method.as_str()))
     }
 
     /// The HTTP method it is called with.
@@ -52,12 +47,13 @@ impl Method {
         }
     }
 
-    /// How many calls are answered per instance and second (api.md 4).
-    pub(super) fn calls_per_second(self) -> u32 {
-        match self {
-            Self::SendTextStatus | Self::SendMediaStatus | Self::SendVoiceStatus => 5,
-            Self::DeleteStatus => 10,
-            _ => 1,
+    /// How many calls are answered per instance and second; what is none of these methods has a limit too (api.md 4).
+    pub(super) fn calls_per_second(method: Option<Self>) -> u32 {
+        match method {
+            None => 50,
+            Some(Self::SendTextStatus | Self::SendMediaStatus | Self::SendVoiceStatus) => 5,
+            Some(Self::DeleteStatus) => 10,
+            Some(_) => 1,
         }
     }
 
@@ -73,6 +69,12 @@ impl Method {
     pub(super) fn is_journal(self) -> bool {
         matches!(self, Self::GetOutgoingStatuses | Self::GetIncomingStatuses)
     }
+}
+
+/// Whether a text is the name. Its first letter may be of either case: the API's own clients write both (api.md 1.1).
+fn means(text: &str, name: &str) -> bool {
+    let (name, text) = (name.as_bytes(), text.as_bytes());
+    name.len() == text.len() && name[..1].eq_ignore_ascii_case(&text[..1]) && name[1..] == text[1..]
 }
 
 /// What a path leads to.
@@ -99,7 +101,7 @@ impl<'a> Route<'a> {
     pub(super) fn of(path: &'a str) -> Self {
         let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         match segments.as_slice() {
-            ["partner", "getInstances", token] => Self::PartnerInstances { token },
+            ["partner", method, token] if means(method, "getInstances") => Self::PartnerInstances { token },
             ["simulator", "instances"] => Self::Instances,
             ["simulator", "instances", id, "behaviour"] => Self::InstanceBehaviour { id: id.parse().ok() },
             [first, rest @ ..] => match (first.strip_prefix("waInstance"), rest) {

@@ -1,6 +1,7 @@
 //! Reads what the sending methods and the deletion are told (api.md 2.3, 2.4).
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::method::Method;
 use super::status::SimStatus;
@@ -16,29 +17,24 @@ pub(super) enum Order {
 
 /// What the body of a call of `method` orders, or the message of the error.
 pub(super) fn order(method: Method, body: &[u8]) -> Result<Order, String> {
-    let body: Body = serde_json::from_slice(body).map_err(|error| {
-        // The position is all that the message needs; the text is the caller's own.
-        format!("Unexpected token in JSON at position {}", error.column())
-    })?;
-    let required = |field: Option<String>, name: &str| {
-        field
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| format!("Validation failed. Details: '{name}' is required"))
-    };
+    let mut fields = Fields::read(&String::from_utf8_lossy(body))?;
     if method == Method::DeleteStatus {
-        return required(body.id_message, "idMessage").map(Order::Delete);
+        return fields.required("idMessage").map(Order::Delete);
     }
     let (type_message, text) = if method == Method::SendTextStatus {
-        (TypeMessage::ExtendedText, required(body.message, "message")?)
+        (TypeMessage::ExtendedText, fields.required("message")?)
     } else {
-        required(body.url_file, "urlFile")?;
-        let file_name = required(body.file_name, "fileName")?;
-        (media(method, &file_name), body.caption.unwrap_or_default())
+        fields.required("urlFile")?;
+        let file_name = fields.required("fileName")?;
+        (media(method, &file_name), fields.text("caption")?.unwrap_or_default())
     };
     Ok(Order::Publish(SimStatus {
         type_message,
         text,
-        participants: body.participants.unwrap_or_default(),
+        // Black unless another colour is sent; which fonts are refused, and how, is not on record (api.md 1.2).
+        background_color: fields.text("backgroundColor")?.or_else(|| Some("#000000".to_owned())),
+        font: fields.text("font")?,
+        participants: fields.take("participants", "an array of strings")?.unwrap_or_default(),
         thumbnail: 1600,
         ..SimStatus::new("", 0)
     }))
@@ -62,14 +58,47 @@ fn media(method: Method, file_name: &str) -> TypeMessage {
     }
 }
 
-/// The fields of all four methods together. Those that change nothing in a journal aren't read.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Body {
-    message: Option<String>,
-    url_file: Option<String>,
-    file_name: Option<String>,
-    caption: Option<String>,
-    participants: Option<Vec<String>>,
-    id_message: Option<String>,
+/// What the body of a call has, by its name.
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Reads a body. What isn't JSON is told in the words of V8.
+    fn read(text: &str) -> Result<Self, String> {
+        let value = serde_json::from_str(text).map_err(|error| {
+            let lines_before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+            let read = lines_before.map(str::len).sum::<usize>() + error.column();
+            // What was read last is what was wrong.
+            match text.char_indices().take_while(|(start, _)| *start < read).last() {
+                Some((start, token)) if !error.is_eof() => {
+                    let position = text[..start].encode_utf16().count();
+                    format!("Unexpected token {token} in JSON at position {position}")
+                }
+                _ => "Unexpected end of JSON input".to_owned(),
+            }
+        })?;
+        match value {
+            Value::Object(fields) => Ok(Self(fields)),
+            _ => Err(invalid("value", "must be of type object")),
+        }
+    }
+
+    /// The value of a field, which must be `what` if there is one.
+    fn take<T: DeserializeOwned>(&mut self, name: &str, what: &str) -> Result<Option<T>, String> {
+        let value = self.0.remove(name).unwrap_or_default();
+        serde_json::from_value(value).map_err(|_| invalid(name, &format!("must be {what}")))
+    }
+
+    fn text(&mut self, name: &str) -> Result<Option<String>, String> {
+        self.take(name, "a string")
+    }
+
+    fn required(&mut self, name: &str) -> Result<String, String> {
+        let text = self.text(name)?.filter(|text| !text.is_empty());
+        text.ok_or_else(|| invalid(name, "is required"))
+    }
+}
+
+/// The message of the error where a field isn't as it must be. Only `is required` is on record; the rest follows it (api.md 3).
+pub(super) fn invalid(name: &str, fault: &str) -> String {
+    format!("Validation failed. Details: '{name}' {fault}")
 }

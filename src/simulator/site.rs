@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::Received;
 use super::behaviour::Behaviour;
-use super::calendar::DAY;
+use super::calendar::{DAY, YEAR};
 use super::dice::{Dice, mix, number_of};
 use super::life::{Life, Publication};
 use super::method::Method;
@@ -31,6 +31,8 @@ pub(super) struct Site {
     pub(super) release: watch::Sender<()>,
     /// Changes whenever a request has arrived.
     pub(super) arrivals: watch::Sender<()>,
+    /// When it was made, in Unix seconds: a year before the simulator.
+    pub(super) created: u64,
     seed: u64,
     profile: Profile,
     state: Mutex<State>,
@@ -38,17 +40,19 @@ pub(super) struct Site {
 
 struct State {
     behaviour: Behaviour,
+    /// When it began to behave so, in Unix seconds.
+    since: u64,
     /// How the next requests are answered, before the behaviour counts again.
     next: VecDeque<Behaviour>,
     source: JournalSource,
     /// What was published by calls of the API.
     sent: Vec<Publication>,
-    /// What was taken back, by `idMessage`.
-    deleted: BTreeMap<String, SimStatus>,
+    /// What was taken back, as it was then, and when; by `idMessage`.
+    deleted: BTreeMap<String, (SimStatus, u64)>,
     requests: BTreeMap<Method, u64>,
     latest: VecDeque<Received>,
-    /// The second in which a method was last called, and how many times.
-    calls: BTreeMap<Method, (u64, u32)>,
+    /// The second in which a method was last called, and how many more calls it has in it.
+    calls: BTreeMap<Option<Method>, (u64, u32)>,
 }
 
 /// Where the journal of published statuses comes from.
@@ -62,17 +66,19 @@ pub(super) enum JournalSource {
 }
 
 impl Site {
-    pub(super) fn new(seed: u64, instance: SimInstance) -> Self {
+    pub(super) fn new(seed: u64, now: u64, instance: SimInstance) -> Self {
         Self {
             id: instance.id,
             name: instance.name,
             token: instance.token,
             release: watch::Sender::new(()),
             arrivals: watch::Sender::new(()),
+            created: now.saturating_sub(YEAR),
             seed,
             profile: instance.profile,
             state: Mutex::new(State {
                 behaviour: instance.behaviour,
+                since: now,
                 next: VecDeque::new(),
                 source: JournalSource::Generated,
                 sent: Vec::new(),
@@ -93,8 +99,18 @@ impl Site {
         locked(&self.state).behaviour
     }
 
-    pub(super) fn set_behaviour(&self, behaviour: Behaviour) {
-        locked(&self.state).behaviour = behaviour;
+    /// When it began to behave as it does at present, in Unix seconds.
+    pub(super) fn since(&self) -> u64 {
+        locked(&self.state).since
+    }
+
+    pub(super) fn set_behaviour(&self, now: u64, behaviour: Behaviour) {
+        let mut state = locked(&self.state);
+        if state.behaviour != behaviour {
+            state.resume_sending(now);
+            (state.behaviour, state.since) = (behaviour, now);
+        }
+        drop(state);
         self.release.send_replace(());
     }
 
@@ -133,15 +149,16 @@ impl Site {
         locked(&self.state).latest.iter().cloned().collect()
     }
 
-    /// Whether a call in this whole second, in Unix seconds, is one too many: buckets are filled at full seconds (api.md 4).
-    pub(super) fn exceeds_limit(&self, method: Method, second: u64) -> bool {
+    /// Counts a call in this whole second, in Unix seconds, and returns how many more it has; `None` if the call is one too
+    /// many. Buckets are filled at full seconds (api.md 4).
+    pub(super) fn take_call(&self, method: Option<Method>, per_second: u32, second: u64) -> Option<u32> {
         let mut state = locked(&self.state);
-        let calls = state.calls.entry(method).or_default();
-        if calls.0 != second {
-            *calls = (second, 0);
+        let (counted, remaining) = state.calls.entry(method).or_default();
+        if *counted != second {
+            (*counted, *remaining) = (second, per_second);
         }
-        calls.1 += 1;
-        calls.1 > method.calls_per_second()
+        *remaining = remaining.checked_sub(1)?;
+        Some(*remaining)
     }
 
     /// The bytes that a test wants the journal of published statuses to be.
@@ -157,14 +174,25 @@ impl Site {
         let first = now.saturating_sub(minutes * 60);
         let state = locked(&self.state);
         let marked = state.behaviour != Behaviour::Unmarked;
-        let sent = state.sent.iter().filter_map(|publication| publication.at(now, marked));
+        let sent = state.sent.iter().filter_map(|publication| {
+            if state.holds(publication) {
+                Some(publication.status.clone())
+            } else {
+                publication.at(now, marked)
+            }
+        });
         let mut statuses: Vec<SimStatus> = match &state.source {
             JournalSource::Generated => self.published(first, now, marked).chain(sent).collect(),
             JournalSource::Listed(statuses) => statuses.iter().cloned().chain(sent).collect(),
             JournalSource::Verbatim(_) => Vec::new(),
         };
         statuses.retain(|status| !state.deleted.contains_key(&status.id_message));
-        statuses.extend(state.deleted.values().cloned());
+        // The taking back is the last action; how a journal shows it is known from the vendor's own app only (api.md 2.4).
+        statuses.extend(state.deleted.values().map(|(status, timestamp)| SimStatus {
+            timestamp: *timestamp,
+            type_message: TypeMessage::Deleted,
+            ..status.clone()
+        }));
         statuses.retain(|status| status.timestamp >= first);
         statuses.sort_by(|one, other| (one.timestamp, &one.id_message).cmp(&(other.timestamp, &other.id_message)));
         statuses
@@ -214,21 +242,18 @@ impl Site {
         let Some(status) = self.find(now, id_message) else {
             return false;
         };
-        // The taking back is the last action; how a journal shows it is known from the vendor's own app only (api.md 2.4).
-        let deleted = SimStatus {
-            timestamp: now,
-            type_message: TypeMessage::Deleted,
-            ..status
-        };
         locked(&self.state)
             .deleted
             .entry(id_message.to_owned())
-            .or_insert(deleted);
+            .or_insert((status, now));
         true
     }
 
-    /// A status of the last 30 days.
+    /// A status of the last 30 days, or one that was taken back, as it was until then.
     pub(super) fn find(&self, now: u64, id_message: &str) -> Option<SimStatus> {
+        if let Some((status, _)) = locked(&self.state).deleted.get(id_message) {
+            return Some(status.clone());
+        }
         let statuses = self.outgoing(now, RETENTION_MINUTES);
         statuses.into_iter().find(|status| status.id_message == id_message)
     }
@@ -239,6 +264,7 @@ impl Site {
         statuses
             .iter()
             .filter(|status| status.status_message == StatusMessage::Pending)
+            .filter(|status| status.type_message != TypeMessage::Deleted)
             .count()
     }
 
@@ -258,6 +284,24 @@ impl Site {
 
     fn number(&self) -> u64 {
         number_of(&self.id.to_string())
+    }
+}
+
+impl State {
+    /// Whether a status that was published by a call waits for the phone to be linked (api.md 1.3).
+    fn holds(&self, publication: &Publication) -> bool {
+        !self.behaviour.is_linked() && publication.life.is_unsent(self.since)
+    }
+
+    /// Sends what was held, each status as much later as it was held.
+    fn resume_sending(&mut self, now: u64) {
+        if self.behaviour.is_linked() {
+            return;
+        }
+        let unsent = |publication: &&mut Publication| publication.life.is_unsent(self.since);
+        for publication in self.sent.iter_mut().filter(unsent) {
+            publication.life.hold(self.since, now);
+        }
     }
 }
 

@@ -23,8 +23,12 @@ pub struct SimStatus {
     pub send_by_api: SendByApi,
     /// Chat ids of those it is for; empty for everybody.
     pub participants: Vec<String>,
-    /// Text, or caption.
+    /// Text, or caption; an empty caption is left out.
     pub text: String,
+    /// Colour behind a text, such as `#228B22`; `None` for any.
+    pub background_color: Option<String>,
+    /// Font of a text, such as `SERIF`; `None` for any.
+    pub font: Option<String>,
     /// Length of a picture's or video's preview, in characters of base64.
     pub thumbnail: usize,
 }
@@ -40,6 +44,8 @@ impl SimStatus {
             send_by_api: SendByApi::True,
             participants: Vec::new(),
             text: "Open until eight tonight".to_owned(),
+            background_color: None,
+            font: None,
             thumbnail: 0,
         }
     }
@@ -103,20 +109,14 @@ impl SimStatus {
             text_message: self.is_text().then_some(&*self.text),
             extended_text_message: self.is_text().then(|| ExtendedText {
                 text: &self.text,
-                background_color: dice.choose(&["#228B22", "#87CEEB", "#FF00FF", "#000000"]),
-                font: dice.choose(&[
-                    "SERIF",
-                    "SANS_SERIF",
-                    "NORICAN_REGULAR",
-                    "BRYNDAN_WRITE",
-                    "OSWALD_HEAVY",
-                ]),
+                background_color: self.background_color.as_deref().unwrap_or_else(|| dice.choose(COLORS)),
+                font: self.font.as_deref().unwrap_or_else(|| dice.choose(FONTS)),
                 participants,
             }),
             download_url: file_name
                 .as_ref()
                 .map(|name| format!("https://sw-media.storage.greenapi.net/{name}")),
-            caption: pictured.then_some(&*self.text),
+            caption: (pictured && !self.text.is_empty()).then_some(&*self.text),
             jpeg_thumbnail: pictured.then(|| thumbnail(&mut dice, self.thumbnail)),
             mime_type,
             file_name,
@@ -128,6 +128,17 @@ impl SimStatus {
         matches!(self.type_message, TypeMessage::ExtendedText | TypeMessage::Text)
     }
 }
+
+const COLORS: &[&str] = &["#228B22", "#87CEEB", "#FF00FF", "#000000"];
+
+/// The fonts of texts (api.md 1.2).
+const FONTS: &[&str] = &[
+    "SERIF",
+    "SANS_SERIF",
+    "NORICAN_REGULAR",
+    "BRYNDAN_WRITE",
+    "OSWALD_HEAVY",
+];
 
 /// The chat id of the `number`th person whom everybody knows. Numbers of this form belong to nobody.
 pub(super) fn person(number: u64) -> String {
@@ -195,8 +206,8 @@ pub(super) struct Record<'a> {
 #[serde(rename_all = "camelCase")]
 struct ExtendedText<'a> {
     text: &'a str,
-    background_color: &'static str,
-    font: &'static str,
+    background_color: &'a str,
+    font: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     participants: Option<&'a [String]>,
 }

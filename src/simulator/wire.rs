@@ -17,12 +17,12 @@ pub(super) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// An answer of the API proper; `per_second` is the number of calls that its method allows.
-pub(super) fn api_answer(code: u16, per_second: u32, body: Vec<u8>) -> Response<Body> {
+/// An answer of the API proper.
+pub(super) fn api_answer(code: u16, body: Vec<u8>) -> Response<Body> {
     let mut hasher = SipHasher13::new();
     hasher.write(&body);
     let etag = format!("W/\"{:x}-{:016x}\"", body.len(), hasher.finish());
-    let mut answer = api_stream(per_second, full(body));
+    let mut answer = api_stream(full(body));
     *answer.status_mut() = status(code);
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         answer.headers_mut().insert(ETAG, etag);
@@ -31,7 +31,7 @@ pub(super) fn api_answer(code: u16, per_second: u32, body: Vec<u8>) -> Response<
 }
 
 /// A successful answer of the API proper whose body isn't known yet.
-pub(super) fn api_stream(per_second: u32, body: Body) -> Response<Body> {
+pub(super) fn api_stream(body: Body) -> Response<Body> {
     let mut answer = nginx_answer(200, "application/json; charset=utf-8", body);
     let headers = answer.headers_mut();
     for _ in 0..3 {
@@ -40,20 +40,19 @@ pub(super) fn api_stream(per_second: u32, body: Body) -> Response<Body> {
     for (name, value) in RECORDED_HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    limit_headers(&mut answer, per_second.saturating_sub(1), per_second);
     answer
 }
 
 /// An answer with an empty body, such as that of a deletion.
-pub(super) fn api_empty(code: u16, per_second: u32) -> Response<Body> {
-    let mut answer = api_stream(per_second, full(""));
+pub(super) fn api_empty(code: u16) -> Response<Body> {
+    let mut answer = api_stream(full(""));
     *answer.status_mut() = status(code);
     answer.headers_mut().remove(CONTENT_TYPE);
     answer
 }
 
 /// An error of the API proper. It repeats the path, and with it the token.
-pub(super) fn api_error(code: u16, per_second: u32, target: &str, now: u64, message: &str) -> Response<Body> {
+pub(super) fn api_error(code: u16, target: &str, now: u64, message: &str) -> Response<Body> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct ErrorAnswer<'a> {
@@ -69,13 +68,20 @@ pub(super) fn api_error(code: u16, per_second: u32, target: &str, now: u64, mess
         path: target,
         message,
     };
-    api_answer(code, per_second, json_bytes(&error))
+    api_answer(code, json_bytes(&error))
+}
+
+/// An answer that has passed the gateway, which has `remaining` of `per_second` calls left in this second.
+pub(super) fn limited(mut answer: Response<Body>, remaining: u32, per_second: u32) -> Response<Body> {
+    let headers = answer.headers_mut();
+    headers.insert("x-ratelimit-remaining", remaining.into());
+    headers.insert("x-ratelimit-replenish-rate", per_second.into());
+    answer
 }
 
 /// The answer to one call too many within a second: nothing but headers, and no word on when to come back unless asked for.
 pub(super) fn too_many_requests(per_second: u32, retry_after: Option<u64>) -> Response<Body> {
-    let mut answer = nginx_answer(429, "", full(""));
-    limit_headers(&mut answer, 0, per_second);
+    let mut answer = limited(nginx_answer(429, "", full("")), 0, per_second);
     if let Some(seconds) = retry_after {
         answer.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
@@ -83,7 +89,7 @@ pub(super) fn too_many_requests(per_second: u32, retry_after: Option<u64>) -> Re
 }
 
 /// The answer once a monthly quota is used up. `method` is written in lower case.
-pub(super) fn quota_exceeded(per_second: u32, method: &str) -> Response<Body> {
+pub(super) fn quota_exceeded(method: &str) -> Response<Body> {
     let body = serde_json::json!({"invokeStatus": {
         "method": method.to_lowercase(),
         "used": 100,
@@ -91,7 +97,7 @@ pub(super) fn quota_exceeded(per_second: u32, method: &str) -> Response<Body> {
         "status": "QUOTE_EXCEEDED",
         "description": "Monthly quota has been exceeded. Please go to your personal account and change the tariff to business https://console.green-api.com",
     }});
-    api_answer(466, per_second, json_bytes(&body))
+    api_answer(466, json_bytes(&body))
 }
 
 /// A page of the proxy itself.
@@ -119,8 +125,8 @@ pub(super) fn no_answer() -> Response<Body> {
 }
 
 /// The first `sent` bytes of an answer that announces more.
-pub(super) fn cut_off(per_second: u32, sent: &'static [u8]) -> Response<Body> {
-    let mut answer = api_stream(per_second, broken_off(Some(sent.into())));
+pub(super) fn cut_off(sent: &'static [u8]) -> Response<Body> {
+    let mut answer = api_stream(broken_off(Some(sent.into())));
     let length = HeaderValue::from(sent.len() + 1000);
     answer.headers_mut().insert(CONTENT_LENGTH, length);
     answer
@@ -137,12 +143,6 @@ pub(super) fn nginx_answer(code: u16, content_type: &'static str, body: Body) ->
             .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     answer
-}
-
-fn limit_headers(answer: &mut Response<Body>, remaining: u32, per_second: u32) {
-    let headers = answer.headers_mut();
-    headers.insert("x-ratelimit-remaining", remaining.into());
-    headers.insert("x-ratelimit-replenish-rate", per_second.into());
 }
 
 fn status(code: u16) -> StatusCode {

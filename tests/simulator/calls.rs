@@ -26,6 +26,11 @@ async fn the_first_letter_of_a_method_may_be_of_either_case() {
         "{\"statusCode\":404",
     )
     .await;
+    let partner =
+        |method: &'static str| move |scene: &Scene| format!("/partner/{method}/{}", scene.simulator.partner_token());
+    check("GET", partner("getInstances"), 200, "[").await;
+    check("GET", partner("GetInstances"), 200, "[").await;
+    check("GET", partner("getinstances"), 404, "<html>").await;
 }
 
 #[tokio::test]
@@ -68,6 +73,37 @@ async fn a_wrong_method_verb_or_path_is_not_found() {
     )
     .await;
     check("GET", |_| "/".to_owned(), 404, "<html>").await;
+    let partner = |scene: &Scene| format!("/partner/getInstances/{}", scene.simulator.partner_token());
+    check("POST", partner, 404, "{\"statusCode\":404").await;
+    check("DELETE", partner, 404, "{\"statusCode\":404").await;
+}
+
+#[tokio::test]
+async fn a_browser_of_any_origin_is_told_that_it_may_call() {
+    check("OPTIONS", |scene| scene.path("getOutgoingStatuses"), 204, "").await;
+    check("OPTIONS", |scene| scene.path("sendTextStatus"), 204, "").await;
+    check("OPTIONS", |scene| scene.path("getNothing"), 404, "{").await;
+    let scene = Scene::new();
+    let path = scene.path("sendTextStatus");
+    let answer = scene.call("OPTIONS", &path, "").await.unwrap();
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(answer.header("vary"), Some("Origin"));
+    assert_eq!(answer.header("content-type"), None);
+}
+
+#[tokio::test]
+async fn what_is_not_found_is_named_without_the_query() {
+    for behaviour in [Behaviour::Healthy, Behaviour::NotFound] {
+        let scene = Scene::behaving(behaviour);
+        let path = scene.path("getNothing?minutes=5");
+        let error = scene.call("GET", &path, "").await.unwrap().json();
+        let message = format!("Cannot GET {}", path.trim_end_matches("?minutes=5"));
+        assert_eq!(
+            (&error["message"], &error["path"]),
+            (&json!(message), &json!(path)),
+            "{behaviour}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -139,40 +175,35 @@ async fn a_status_that_is_taken_back_is_a_deleted_message_from_then_on() {
     assert_eq!(scene.get("getOutgoingStatuses").await.list().len(), journal.len());
 }
 
+#[tokio::test]
+async fn what_is_taken_back_keeps_its_statistic_and_leaves_the_queue() {
+    let scene = Scene::new();
+    let journal = scene.get("getOutgoingStatuses").await.list();
+    let read = journal.iter().find(|status| status["statusMessage"] == "read").unwrap();
+    let pending = scene.post("sendTextStatus", r#"{"message":"hi"}"#).await.json();
+    let statistic = format!("getStatusStatistic?idMessage={}", read["idMessage"].as_str().unwrap());
+    let state = async || {
+        (
+            scene.get(&statistic).await.list(),
+            scene.get("getMessagesCount").await.json()["count"].as_u64().unwrap(),
+        )
+    };
+    let (rows, waiting) = state().await;
+    for id in [&read["idMessage"], &pending["idMessage"]] {
+        assert_eq!(
+            scene
+                .post("deleteStatus", &json!({"idMessage": id}).to_string())
+                .await
+                .code,
+            200
+        );
+    }
+    assert_eq!(state().await, (rows, waiting - 1));
+}
+
 async fn find(scene: &Scene, id: &Value) -> Value {
     let journal = scene.get("getOutgoingStatuses").await.list();
     journal.into_iter().find(|status| status["idMessage"] == *id).unwrap()
-}
-
-#[tokio::test]
-async fn what_cannot_be_sent_or_deleted_is_a_bad_request() {
-    let scene = Scene::new();
-    for (method, body, message) in [
-        ("sendTextStatus", "{", "Unexpected token in JSON at position 1"),
-        (
-            "sendTextStatus",
-            "{}",
-            "Validation failed. Details: 'message' is required",
-        ),
-        (
-            "sendMediaStatus",
-            "{}",
-            "Validation failed. Details: 'urlFile' is required",
-        ),
-        (
-            "sendVoiceStatus",
-            r#"{"urlFile":"x"}"#,
-            "Validation failed. Details: 'fileName' is required",
-        ),
-        ("deleteStatus", r#"{"idMessage":"nobody's"}"#, "ID message notfound"),
-    ] {
-        let answer = scene.post(method, body).await;
-        assert_eq!(
-            (answer.code, &answer.json()["message"]),
-            (400, &json!(message)),
-            "{method} {body}"
-        );
-    }
 }
 
 #[tokio::test]
@@ -248,6 +279,22 @@ async fn a_partner_sees_all_instances_with_their_tokens() {
         (refused.code, refused.json()),
         (200, json!({"code": 401, "description": "Unauthorized"}))
     );
+}
+
+#[tokio::test]
+async fn a_partner_sees_the_same_times_whenever_they_are_asked_for() {
+    let check = async |behaviour: Behaviour, deleted: &str, expiration: &str| {
+        let scene = Scene::behaving(behaviour);
+        scene.time.set(NOON + 3600);
+        let path = format!("/partner/getInstances/{}", scene.simulator.partner_token());
+        let instance = &scene.call("GET", &path, "").await.unwrap().list()[0];
+        let times = ["timeCreated", "timeDeleted", "expirationDate"].map(|field| instance[field].clone());
+        assert_eq!(times, ["2025-09-22T12:00:00", deleted, expiration], "{behaviour}");
+    };
+    let never = "0001-01-01T00:00:00";
+    check(Behaviour::Healthy, never, "2027-09-22T12:00:00").await;
+    check(Behaviour::Expired, never, "2026-09-22T12:00:00").await;
+    check(Behaviour::Deleted, "2026-09-22T12:00:00", "2027-09-22T12:00:00").await;
 }
 
 #[tokio::test]
