@@ -45,6 +45,8 @@ pub struct Store {
     database: Option<Database>,
     /// How often the file had been opened when this store was.
     openings: u64,
+    /// Which file it is, whatever has its name later.
+    identity: file::Identity,
 }
 
 impl Store {
@@ -65,6 +67,7 @@ impl Store {
         let store = Self {
             database: Some(database),
             openings,
+            identity: file::identity(&path)?,
             path,
         };
         Ok((store, ledgers))
@@ -135,7 +138,13 @@ impl Store {
 
     fn commit(&mut self, write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StoreError> {
         let database = match self.database.take() {
-            Some(database) => database,
+            // What is written to a file that was removed or replaced is lost.
+            Some(database) if file::identity(&self.path).ok() == Some(self.identity) => database,
+            Some(_) => {
+                return Err(StoreError::Overtaken {
+                    path: self.path.clone(),
+                });
+            }
             None => self.reopen()?,
         };
         file::commit(&database, write).map_err(|error| StoreError::new(&self.path, error))?;
@@ -144,13 +153,16 @@ impl Store {
     }
 
     /// Opens the file once more, if nobody else has had it open since.
-    fn reopen(&self) -> Result<Database, StoreError> {
+    fn reopen(&mut self) -> Result<Database, StoreError> {
         let path = self.path.clone();
         let Some(database) = file::open(&self.path)? else {
             return Err(StoreError::Overtaken { path });
         };
         match file::openings(&database) {
-            Ok(Some(openings)) if openings == self.openings => Ok(database),
+            Ok(Some(openings)) if openings == self.openings => {
+                self.identity = file::identity(&path)?;
+                Ok(database)
+            }
             Ok(_) => Err(StoreError::Overtaken { path }),
             Err(error) => Err(StoreError::new(&path, error)),
         }
@@ -228,6 +240,28 @@ fn all_of(id: u64) -> RangeInclusive<(u64, u128)> {
 mod tests {
     use super::*;
     use crate::journal::Journal;
+
+    #[test]
+    fn nothing_is_written_to_a_file_that_was_removed_or_replaced_until_it_is_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, aside) = (folder.path().join(FILE), folder.path().join("aside"));
+        let (mut store, _) = Store::open(folder.path()).unwrap();
+        let mut write = || {
+            let changes = Ledger::new(7).changes(&Journal::default(), 8);
+            let written = store.write(&[(InstanceId::from(1101), changes)]);
+            written.map_err(|error| error.to_string())
+        };
+        write().unwrap();
+        fs::rename(&path, &aside).unwrap();
+        for _ in 0..2 {
+            assert!(write().unwrap_err().contains("it was removed"));
+        }
+        fs::write(&path, "another").unwrap();
+        write().unwrap_err();
+        fs::rename(&aside, &path).unwrap();
+        write().unwrap();
+        write().unwrap();
+    }
 
     /// A store that has lost its file as it does after an error, and changes to write to it.
     fn check_after_an_error(meanwhile: impl FnOnce(&Path), expected: Result<(), &str>) {

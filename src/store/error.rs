@@ -68,10 +68,10 @@ pub enum StoreError {
         /// What the system says.
         reason: String,
     },
-    /// It was removed, or another process wrote to it, while this one had lost it after an error.
+    /// It was removed or replaced, or another process wrote to it while this one had lost it after an error.
     #[error(
-        "cannot write the ledger `{}`: since the last error it was removed, or another process has written to it\n  \
-         hint: each exporter needs a `--storage.path` of its own; restart this one after stopping the other", path.display()
+        "cannot write the ledger `{}`: it was removed, or another process has written to it\n  \
+         hint: put it back, or stop the other exporter, which needs a `--storage.path` of its own; then restart this one", path.display()
     )]
     Overtaken {
         /// The file.

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
@@ -18,6 +18,15 @@ const FORMAT_OPENINGS: &str = "openings";
 
 /// Memory for pages of the file. The ledgers are in memory anyway; this only helps to find where to write.
 const CACHE_BYTES: usize = 2 << 20;
+
+/// A file's device and number, which no other file has while it is open.
+pub(super) type Identity = (u64, u64);
+
+/// Which file has the name `path`.
+pub(super) fn identity(path: &Path) -> Result<Identity, StoreError> {
+    let metadata = std::fs::metadata(path).map_err(|error| StoreError::new(path, redb::Error::Io(error)))?;
+    Ok((metadata.dev(), metadata.ino()))
+}
 
 /// Opens the file and sees that it is a ledger of our version; `None` where there is none.
 pub(super) fn open(path: &Path) -> Result<Option<Database>, StoreError> {
@@ -60,13 +69,15 @@ pub(super) fn create(directory: &Path, path: &Path) -> Result<Database, StoreErr
 
 /// Sees whether a ledger could be made, and leaves nothing behind.
 pub(super) fn try_creating(directory: &Path, path: &Path) -> Result<(), StoreError> {
-    let failed = |error: io::Error| StoreError::new(path, redb::Error::Io(error));
-    let (_, draft) = draft(directory).map_err(failed)?;
+    let failed = |error: redb::Error| StoreError::new(path, error);
+    let (file, draft) = draft(directory).map_err(|error| failed(error.into()))?;
     let name = unused_name(directory);
-    let linked = std::fs::hard_link(&draft, &name).map_err(|error| not_linked(path, &error));
-    let removed = linked.and_then(|()| std::fs::remove_file(name).map_err(failed));
-    std::fs::remove_file(draft).map_err(failed)?;
-    removed
+    let made = fill(file).map_err(failed).and_then(|_| {
+        std::fs::hard_link(&draft, &name).map_err(|error| not_linked(path, &error))?;
+        std::fs::remove_file(name).map_err(|error| failed(error.into()))
+    });
+    std::fs::remove_file(draft).map_err(|error| failed(error.into()))?;
+    made
 }
 
 fn not_linked(path: &Path, error: &io::Error) -> StoreError {
