@@ -88,6 +88,9 @@ impl WebConfig {
             let path = self.path.display();
             match read.map(|settings| (needs_restart(&state.settings, &settings), settings)) {
                 Ok((None, settings)) => {
+                    if settings.rate_limit != state.settings.rate_limit {
+                        *locked(&self.admitted) = Admitted::default();
+                    }
                     state.settings = Arc::new(settings);
                     info!(%path, "the web configuration has changed and is used");
                 }
