@@ -136,8 +136,9 @@ impl Target {
     /// way: there may be no two at once.
     #[must_use]
     pub fn reconfigured(&self, config: Arc<config::Instance>, api: Arc<Api>) -> Self {
+        let is_same_account = self.config.credentials == config.credentials;
         let next = Self::new(config, api);
-        Self {
+        let next = Self {
             outgoing: self.outgoing.clone(),
             incoming: next.incoming.after(&self.incoming),
             state: next.state.after(&self.state),
@@ -146,7 +147,12 @@ impl Target {
             contacts: next.contacts.after(&self.contacts),
             queue: next.queue.after(&self.queue),
             ..next
+        };
+        if !is_same_account {
+            // Another token may be right where the one before was refused.
+            next.end_wait();
         }
+        next
     }
 
     /// Whether its requests are made through `api`.
