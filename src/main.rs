@@ -34,6 +34,8 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     keep_freed_memory();
+    // The usual limit is for programs that use select(2). Where it can't be raised, the lower one may do.
+    _ = rlimit::increase_nofile_limit(u64::MAX);
     let captures = telemetry::start(cli.log.level, cli.log.format)?;
     let clock = Clock::system();
     // One thread: a second one costs more than it gains, since almost all of the work is waiting.

@@ -32,7 +32,7 @@ use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
-use tracing::warn;
+use tracing::{debug, warn};
 
 pub use web_config::WebConfig;
 
@@ -167,10 +167,12 @@ where
 {
     // In tasks of their own, so that a slow one doesn't hold up the next connection; they end with this loop.
     let mut handshakes = JoinSet::new();
+    let mut has_failed = false;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
+                    has_failed = false;
                     connection::prepare(&stream);
                     match tls() {
                         None => connection::serve_http1(stream, handler.clone(), &connections),
@@ -181,7 +183,11 @@ where
                 }
                 Err(error) => {
                     // Most likely there are no descriptors left. Some connection will end; until then, don't spin.
-                    warn!(%error, "cannot accept a connection");
+                    if std::mem::replace(&mut has_failed, true) {
+                        debug!(%error, "still cannot accept a connection");
+                    } else {
+                        warn!(%error, "cannot accept a connection");
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },

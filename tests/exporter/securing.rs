@@ -471,6 +471,19 @@ async fn tls_is_never_switched_off_while_it_is_served() {
 }
 
 #[tokio::test]
+async fn a_limit_that_is_changed_forgets_what_came_under_the_one_before() {
+    let limit = |burst| format!("rate_limit: {{interval: 1h, burst: {burst}}}\n");
+    let site = Site::start(&limit(1)).await;
+    let check = async |expected: &str| assert_eq!(site.status("http", &[]).await, expected);
+    check("HTTP/1.1 200 OK").await;
+    check("HTTP/1.1 429 Too Many Requests").await;
+    site.replace("web.yml", limit(2));
+    check("HTTP/1.1 200 OK").await;
+    check("HTTP/1.1 200 OK").await;
+    check("HTTP/1.1 429 Too Many Requests").await;
+}
+
+#[tokio::test]
 async fn passwords_are_never_switched_off_while_it_is_served() {
     let site = Site::start(&format!("basic_auth_users:\n  alice: {}\n", hash("secret"))).await;
     for nobody in ["", "basic_auth_users: {}\n"] {
@@ -537,6 +550,8 @@ async fn more_connections_than_descriptors_are_survived_without_spinning() {
             "127.0.0.1:0",
             "--config.file",
             config.path(),
+            "--log.level",
+            "debug",
         ]);
     let mut exporter = Exporter::spawn(command, Some(config)).await;
     let address = exporter.url.strip_prefix("http://").unwrap().to_owned();
@@ -551,6 +566,11 @@ async fn more_connections_than_descriptors_are_survived_without_spinning() {
     let waited = started.elapsed();
     println!("4 complaints in {waited:?}");
     assert!(waited >= Duration::from_millis(300), "{waited:?}");
+    let log = exporter.log();
+    assert!(
+        log.matches("still cannot accept").count() >= 2,
+        "the operator is told once: {log}"
+    );
     // One that was accepted is still answered.
     clients[0]
         .write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
