@@ -95,6 +95,9 @@ pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Cloc
             vec![instance.with_context(|| no_instance(target, fleet.unready()))?]
         }
     };
+    if instances.is_empty() && fleet.unready().is_none() {
+        return Err(anyhow!("there is no instance to collect"));
+    }
     let is_complete = !instances.is_empty() && (flags.target.is_some() || fleet.unready().is_none());
     let all_up = is_complete && instances.iter().all(|instance| instance.up() == Some(true));
     let snapshot = Arc::new(Snapshot {
