@@ -136,7 +136,7 @@ impl Target {
     /// way: there may be no two at once.
     #[must_use]
     pub fn reconfigured(&self, config: Arc<config::Instance>, api: Arc<Api>) -> Self {
-        let is_same_account = self.config.credentials == config.credentials;
+        let has_same_credentials = self.config.credentials == config.credentials;
         let next = Self::new(config, api);
         let next = Self {
             outgoing: self.outgoing.clone(),
@@ -148,7 +148,7 @@ impl Target {
             queue: next.queue.after(&self.queue),
             ..next
         };
-        if !is_same_account {
+        if !has_same_credentials {
             // Another token may be right where the one before was refused.
             next.end_wait();
         }
@@ -299,35 +299,61 @@ mod tests {
     use crate::config::{Settings, TokenSource};
     use crate::simulator::{SimInstance, Simulator, World};
 
+    fn api() -> Arc<Api> {
+        Arc::new(Api {
+            client: Client::new(1_000_000, 1, Clock::system()).unwrap(),
+            books: AllBooks::default(),
+            permits: Arc::new(Semaphore::new(1)),
+            clock: Clock::system(),
+        })
+    }
+
+    /// The configuration of an instance without a least interval.
+    fn instance(api_url: &str, id: InstanceId, token: &str, collector: Collector) -> Arc<config::Instance> {
+        Arc::new(config::Instance {
+            account: Account {
+                id,
+                name: "shop".into(),
+            },
+            credentials: Credentials {
+                api_url: api_url.parse().unwrap(),
+                token: token.parse().unwrap(),
+            },
+            token_source: TokenSource::Inline,
+            settings: Arc::new(Settings {
+                min_interval: Duration::ZERO,
+                collectors: [collector].into(),
+                ..Settings::default()
+            }),
+        })
+    }
+
+    #[tokio::test]
+    async fn another_token_ends_the_wait_after_a_refusal_and_the_same_one_does_not() {
+        let world = World::new(7, Clock::system(), [SimInstance::new(1_101_000_001.into())]);
+        let simulator = Simulator::new(world);
+        let (url, login) = (simulator.start().unwrap(), &simulator.logins()[0]);
+        let with_token = |token| instance(&url, login.id, token, Collector::Outgoing);
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let refused = Arc::new(Target::new(with_token("wrong"), api()));
+        start([&refused], deadline);
+        let findings = refused.landed(Instant::now(), deadline).await;
+        assert_eq!(refused.shown(findings).up(), Some(false));
+        let is_due = |token| {
+            let next = refused.reconfigured(with_token(token), refused.api.clone());
+            Arc::new(next).depart(deadline).is_some()
+        };
+        assert!(!is_due("wrong"), "a refusal is waited after for a minute");
+        assert!(is_due(&login.token));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn state_and_queue_are_asked_for_again_after_a_second_settings_after_a_minute_contacts_after_an_hour() {
         let world = World::new(7, Clock::system(), [SimInstance::new(1_101_000_001.into())]);
         let simulator = Simulator::new(world);
         let (url, login) = (simulator.start().unwrap(), &simulator.logins()[0]);
         let check = async |collector, spacing: Duration| {
-            let api = Api {
-                client: Client::new(1_000_000, 1, Clock::system()).unwrap(),
-                books: AllBooks::default(),
-                permits: Arc::new(Semaphore::new(1)),
-                clock: Clock::system(),
-            };
-            let config = config::Instance {
-                account: Account {
-                    id: login.id,
-                    name: "shop".into(),
-                },
-                credentials: Credentials {
-                    api_url: url.parse().unwrap(),
-                    token: login.token.parse().unwrap(),
-                },
-                token_source: TokenSource::Inline,
-                settings: Arc::new(Settings {
-                    min_interval: Duration::ZERO,
-                    collectors: [collector].into(),
-                    ..Settings::default()
-                }),
-            };
-            let target = Arc::new(Target::new(config.into(), Arc::new(api)));
+            let target = Arc::new(Target::new(instance(&url, login.id, &login.token, collector), api()));
             let due = || target.depart(Instant::now()).unwrap().others;
             // A paused clock stands still for as long as something blocks: here, until the answer has come.
             let (answered, answer) = std::sync::mpsc::channel::<()>();
