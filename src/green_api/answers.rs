@@ -84,11 +84,7 @@ pub fn contacts(body: &[u8]) -> Result<Contacts, Failure> {
         contact_name: Option<&'a RawValue>,
     }
     let mut contacts = Contacts::new();
-    read_each(body, |contact: &RawValue| {
-        if !is_object(contact.get().as_bytes()) {
-            return;
-        }
-        let contact: Contact = serde_json::from_str(contact.get()).unwrap_or_default();
+    read_each_object(body, |contact: Contact<'_>| {
         let kind = ContactType::spelled(&*text(contact.kind)).unwrap_or(ContactType::Other);
         let named = !text(contact.contact_name).is_empty();
         *contacts.entry((kind, named)).or_default() += 1;
@@ -107,11 +103,7 @@ pub fn statistic(body: &[u8]) -> Result<Recipients, Failure> {
         status: Option<&'a RawValue>,
     }
     let (mut furthest, mut recipients) = (HashMap::new(), Recipients::new());
-    read_each(body, |row: &RawValue| {
-        if !is_object(row.get().as_bytes()) {
-            return;
-        }
-        let row: Row = serde_json::from_str(row.get()).unwrap_or_default();
+    read_each_object(body, |row: Row<'_>| {
         let state = StatusMessage::parse(text(row.status).as_bytes());
         match row.participant {
             Some(participant) => {
@@ -148,9 +140,7 @@ pub fn instances(body: &[u8]) -> Result<(Vec<PartnerInstance>, u64), Failure> {
     struct ErrorAnswer {
         code: u16,
     }
-    if is_object(body)
-        && let Ok(ErrorAnswer { code }) = serde_json::from_slice(body)
-    {
+    if let Ok(ErrorAnswer { code }) = object(body) {
         return Err(match code {
             200 => Failure::invalid_json("an object in place of an array".to_owned()),
             code => Failure::of_answer(code, b"", None),
@@ -160,7 +150,7 @@ pub fn instances(body: &[u8]) -> Result<(Vec<PartnerInstance>, u64), Failure> {
         return Err(Failure::invalid_json("`null` in place of an array".to_owned()));
     }
     let (mut listed, mut malformed) = (Vec::new(), 0);
-    read_each(body, |element: &RawValue| match object(element.get().as_bytes()) {
+    read_each(body, |element| match object(element.get().as_bytes()) {
         Ok(instance) => listed.push(instance),
         Err(_) => malformed += 1,
     })?;
@@ -240,11 +230,24 @@ fn is_object(json: &[u8]) -> bool {
     json.trim_ascii_start().starts_with(b"{")
 }
 
-/// Reads a JSON array, giving each element to `on_element` and keeping none. `null` is an empty one.
-fn read_each<'a, T: Deserialize<'a>>(body: &'a [u8], on_element: impl FnMut(T)) -> Result<(), Failure> {
-    struct Each<F, T>(F, std::marker::PhantomData<T>);
+/// Reads the objects of a JSON array, and leaves out what is none. One that can't be read is as if it were empty.
+fn read_each_object<'a, T: Deserialize<'a> + Default>(
+    body: &'a [u8],
+    mut on_object: impl FnMut(T),
+) -> Result<(), Failure> {
+    read_each(body, |element| {
+        let json = element.get().as_bytes();
+        if is_object(json) {
+            on_object(object(json).unwrap_or_default());
+        }
+    })
+}
 
-    impl<'a, T: Deserialize<'a>, F: FnMut(T)> Visitor<'a> for Each<F, T> {
+/// Reads a JSON array, giving each element to `on_element` and keeping none. `null` is an empty one.
+fn read_each<'a>(body: &'a [u8], on_element: impl FnMut(&'a RawValue)) -> Result<(), Failure> {
+    struct Each<F>(F);
+
+    impl<'a, F: FnMut(&'a RawValue)> Visitor<'a> for Each<F> {
         type Value = ();
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -264,8 +267,9 @@ fn read_each<'a, T: Deserialize<'a>>(body: &'a [u8], on_element: impl FnMut(T)) 
     }
 
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let each = Each(on_element, std::marker::PhantomData);
-    let outcome = deserializer.deserialize_any(each).and_then(|()| deserializer.end());
+    let outcome = deserializer
+        .deserialize_any(Each(on_element))
+        .and_then(|()| deserializer.end());
     outcome.map_err(|error| without_values(&error))
 }
 
