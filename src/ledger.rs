@@ -200,26 +200,16 @@ impl Ledger {
 
     /// What puts a new ledger on record before there is any answer, so that it counts from its creation on after a restart, too.
     pub fn creation(&self) -> Changes {
-        Changes {
-            at: None,
-            summary: Some(self.summary.clone()),
-            entries: Vec::new(),
-            forgotten: Vec::new(),
-        }
+        Changes::of_summary(Some(self.summary.clone()))
     }
 
     /// What puts the last success on record to the second; nothing where it is.
     pub fn precise_success(&self) -> Changes {
         let is_precise = self.summary.last_success == self.last_success;
-        Changes {
-            at: None,
-            summary: (!is_precise).then(|| Summary {
-                last_success: self.last_success,
-                ..self.summary.clone()
-            }),
-            entries: Vec::new(),
-            forgotten: Vec::new(),
-        }
+        Changes::of_summary((!is_precise).then(|| Summary {
+            last_success: self.last_success,
+            ..self.summary.clone()
+        }))
     }
 
     /// Makes `changes` part of the ledger. They must come from this ledger as it is.
@@ -293,6 +283,16 @@ impl Ledger {
 }
 
 impl Changes {
+    /// Changes of the summary alone, without an answer.
+    fn of_summary(summary: Option<Summary>) -> Self {
+        Self {
+            at: None,
+            summary,
+            entries: Vec::new(),
+            forgotten: Vec::new(),
+        }
+    }
+
     /// These changes and the `later` ones of the ledger that they became part of, as one.
     #[must_use]
     pub fn then(mut self, mut later: Self) -> Self {
