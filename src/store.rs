@@ -137,14 +137,10 @@ impl Store {
     }
 
     fn commit(&mut self, write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StoreError> {
-        let database = match self.database.take() {
-            // What is written to a file that was removed or replaced is lost.
-            Some(database) if file::identity(&self.path).ok() == Some(self.identity) => database,
-            Some(_) => {
-                return Err(StoreError::Overtaken {
-                    path: self.path.clone(),
-                });
-            }
+        // What is written to a file that was removed or replaced is lost.
+        let is_in_place = file::identity(&self.path).ok() == Some(self.identity);
+        let database = match self.database.take().filter(|_| is_in_place) {
+            Some(database) => database,
             None => self.reopen()?,
         };
         file::commit(&database, write).map_err(|error| StoreError::new(&self.path, error))?;

@@ -51,32 +51,32 @@ pub(super) fn open(path: &Path) -> Result<Option<Database>, StoreError> {
     }
 }
 
-/// Makes an empty ledger under another name and gives it its own when it is complete, so that no crash leaves half of one.
+/// Makes an empty ledger.
 pub(super) fn create(directory: &Path, path: &Path) -> Result<Database, StoreError> {
+    create_as(path, directory, path)
+}
+
+/// Sees whether the ledger at `path` could be made, and leaves nothing behind.
+pub(super) fn try_creating(directory: &Path, path: &Path) -> Result<(), StoreError> {
+    let name = unused_name(directory);
+    create_as(&name, directory, path)?;
+    std::fs::remove_file(name).map_err(|error| StoreError::new(path, redb::Error::Io(error)))
+}
+
+/// Makes an empty ledger under another name and gives it the name `name` when it is complete, so that no crash leaves half of one. Errors
+/// speak of the ledger at `path`.
+fn create_as(name: &Path, directory: &Path, path: &Path) -> Result<Database, StoreError> {
     let failed = |error: redb::Error| StoreError::new(path, error);
     let (file, draft) = draft(directory).map_err(|error| failed(error.into()))?;
     let made = fill(file).map_err(failed).and_then(|database| {
         // Unlike a new name, a second one can't take the place of another process' ledger.
-        std::fs::hard_link(&draft, path).map_err(|error| not_linked(path, &error))?;
+        std::fs::hard_link(&draft, name).map_err(|error| not_linked(path, &error))?;
         let synced = File::open(directory).and_then(|directory| directory.sync_all());
         synced.map_err(|error| failed(error.into()))?;
         Ok(database)
     });
     // What is left of a failure is as useless as what is left of a success.
     std::fs::remove_file(&draft).map_err(|error| failed(error.into()))?;
-    made
-}
-
-/// Sees whether a ledger could be made, and leaves nothing behind.
-pub(super) fn try_creating(directory: &Path, path: &Path) -> Result<(), StoreError> {
-    let failed = |error: redb::Error| StoreError::new(path, error);
-    let (file, draft) = draft(directory).map_err(|error| failed(error.into()))?;
-    let name = unused_name(directory);
-    let made = fill(file).map_err(failed).and_then(|_| {
-        std::fs::hard_link(&draft, &name).map_err(|error| not_linked(path, &error))?;
-        std::fs::remove_file(name).map_err(|error| failed(error.into()))
-    });
-    std::fs::remove_file(draft).map_err(|error| failed(error.into()))?;
     made
 }
 
