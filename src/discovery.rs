@@ -93,13 +93,6 @@ impl Discovery {
                 Err(error) => warn!(id = %instance.id_instance, %error, "left out an instance of the partner account"),
             }
         }
-        for Account { id, name } in configured.iter().map(|instance| &instance.account) {
-            let is_of_another =
-                |other: InstanceId| other != *id && discovered.iter().any(|instance| instance.account.id == other);
-            if name.parse().is_ok_and(is_of_another) {
-                warn!(%name, "the name of an instance is the id of another, which `/probe` takes it for");
-            }
-        }
         with_names_apart(discovered, configured)
     }
 
@@ -195,12 +188,19 @@ fn with_names_apart(
         ids.insert(*id);
         *names.entry(name.clone()).or_default() += 1;
     }
-    let is_taken = |Account { id, name }: &Account| {
+    let is_id_of_another = |Account { id, name }: &Account| {
         let is_of_another = |other: InstanceId| other != *id && ids.contains(&other);
-        names.get(name) > Some(&1) || name.parse().is_ok_and(is_of_another)
+        name.parse().is_ok_and(is_of_another)
     };
+    for Account { name, .. } in configured
+        .iter()
+        .map(|instance| &instance.account)
+        .filter(|account| is_id_of_another(account))
+    {
+        warn!(%name, "the name of an instance is the id of another, which `/probe` takes it for");
+    }
     for instance in &mut discovered {
-        if is_taken(&instance.account) {
+        if names.get(&instance.account.name) > Some(&1) || is_id_of_another(&instance.account) {
             let account = &mut Arc::make_mut(instance).account;
             account.name = account.id.to_string().into();
         }
