@@ -98,7 +98,7 @@ pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Cloc
     if instances.is_empty() && fleet.unready().is_none() {
         return Err(anyhow!("there is no instance to collect"));
     }
-    let is_complete = !instances.is_empty() && (flags.target.is_some() || fleet.unready().is_none());
+    let is_complete = flags.target.is_some() || fleet.unready().is_none();
     let all_up = is_complete && instances.iter().all(|instance| instance.up() == Some(true));
     let snapshot = Arc::new(Snapshot {
         instances,
@@ -174,7 +174,7 @@ pub(crate) async fn demo(
     let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock.clone())?;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock.clone())?;
     print(exporter.introduction().as_bytes())?;
-    // The page for people has something to show before anything scrapes.
+    // The landing page has something to show before anything scrapes.
     let fleet = exporter.fleet.clone();
     tokio::spawn(async move { fleet.collect(Instant::now() + LONGEST_SCRAPE).await });
     let (running, stopped) = tokio::sync::oneshot::channel::<()>();
