@@ -297,6 +297,7 @@ mod tests {
     use super::*;
     use crate::account::Credentials;
     use crate::config::{Settings, TokenSource};
+    use crate::green_api::failure::Failure;
     use crate::simulator::{SimInstance, Simulator, World};
 
     fn api() -> Arc<Api> {
@@ -345,6 +346,28 @@ mod tests {
         };
         assert!(!is_due("wrong"), "a refusal is waited after for a minute");
         assert!(is_due(&login.token));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_arrives_a_second_after_the_one_before_however_long_that_took_to_arrive() {
+        let id = 1_101_000_001.into();
+        let target = Target::new(instance("http://api.example", id, "a", Collector::Outgoing), api());
+        let start = Instant::now();
+        let mut requests = Paced::of(()).requests(start, Some(start + Duration::from_mins(1)), None);
+        let arrivals = std::cell::RefCell::new(Vec::new());
+        let request = || async {
+            if arrivals.borrow().is_empty() {
+                tokio::time::advance(Duration::from_millis(300)).await;
+            }
+            arrivals.borrow_mut().push(Instant::now());
+            Err::<(), _>(Failure::of_answer(502, b"", None))
+        };
+        let outcome = requests.make(&target, "getOutgoingStatuses", request).await;
+        assert!(outcome.is_err());
+        let [first, second] = arrivals.borrow()[..] else {
+            panic!("not two requests")
+        };
+        assert!(second - first >= Duration::from_secs(1), "{:?}", second - first);
     }
 
     #[tokio::test(start_paused = true)]
