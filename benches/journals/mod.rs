@@ -10,7 +10,7 @@ pub(crate) use writing::journal;
 pub(crate) type Named = (&'static str, usize, Shape);
 
 const PLAIN: Shape = Shape {
-    thumbnails: 11_000,
+    thumbnails: 12_400,
     audience: (30, 50),
     caption: Caption::Short,
     layout: Layout::Compact,
@@ -116,7 +116,7 @@ pub(crate) const ALL: [Named; 15] = [
         "huge",
         100_000,
         Shape {
-            thumbnails: 4_800,
+            thumbnails: 6_000,
             audience: (5, 1_024),
             ..PLAIN
         },

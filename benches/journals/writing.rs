@@ -111,7 +111,7 @@ fn status(random: &mut Random, shape: &Shape) -> Json {
 fn caption(random: &mut Random, caption: Caption) -> String {
     let (sentence, sentences) = match caption {
         Caption::Short => return format!("Скидка {} %", random.below(100)),
-        Caption::Escapes => ("Сегодня \\\"в продаже\\\" новые товары 🎉, приходите к нам на\\n", 45),
+        Caption::Escapes => ("Сегодня \\\"в продаже\\\" новые товары 🎉, приходите к нам на\\n", 32),
         Caption::AsciiOnly => (
             "\\u0421\\u0435\\u0433\\u043e\\u0434\\u043d\\u044f \\ud83c\\udf89\\n",
             55,

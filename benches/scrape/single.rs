@@ -20,17 +20,10 @@ pub(crate) struct Cost {
 pub(crate) fn print(api: &Api) {
     println!("One scrape: CPU in ms, and peak memory in MB; `x` is ours by curl's, `y` Python's by ours");
     println!(
-        "{:20} {:>8} | {:>9} {:>9} {:>9} {:>9} | {:>5} {:>5} | {:>6} {:>6} {:>6} {:>6}",
+        "{:21} {:>8} | {:>9} {:>9} {:>9} {:>9} | {:>5} {:>5} | {:>6} {:>6} {:>6} {:>6}",
         "journal", "KB", "curl", "ours", "structs", "python", "x", "y", "curl", "ours", "struct", "python"
     );
-    for (name, times) in [
-        ("small", 100),
-        ("typical", 10),
-        ("typical-indented", 10),
-        ("typical-odd", 10),
-        ("text", 3),
-        ("huge", 1),
-    ] {
+    for (name, times) in JOURNALS {
         let body = named(name);
         api.answer(&body, Duration::ZERO);
         let costs = [curl(api, times), ours(api, times)];
@@ -40,13 +33,20 @@ pub(crate) fn print(api: &Api) {
     api.answer(&body, Duration::ZERO);
     let costs = [curl(api, 100), ours_at_once(api, 100)];
     row("small, 100 at once", &body, &costs, None);
-    for (name, http2) in [("typical, TLS", false), ("typical, TLS, h2", true)] {
-        let body = named("typical");
-        let secure = SecureApi::start(body.clone(), Duration::ZERO, http2);
-        let curl = curl_by(api, &format!("https://{}", secure.address), Some(&secure.roots), 10);
-        let ours = serving(&exporter::serve_secure(10, &secure, 4), &probes(10));
-        row(name, &body, &[curl, ours], None);
+    for (name, times) in JOURNALS {
+        secure_row(api, name, times, false);
     }
+    secure_row(api, "typical", 10, true);
+}
+
+/// The same over TLS, as the API is reached.
+fn secure_row(api: &Api, name: &str, times: usize, http2: bool) {
+    let body = named(name);
+    let secure = SecureApi::start(body.clone(), Duration::ZERO, http2);
+    let curl = curl_by(api, &format!("https://{}", secure.address), Some(&secure.roots), times);
+    let ours = serving(&exporter::serve_secure(times, &secure, 4), &probes(times));
+    let over = if http2 { "TLS, h2" } else { "TLS" };
+    row(&format!("{name}, {over}"), &body, &[curl, ours], None);
 }
 
 fn named(name: &str) -> String {
@@ -69,7 +69,7 @@ fn row(name: &str, body: &str, [curl, ours]: &[Cost; 2], others: Option<&[Cost; 
         cost.cpu.as_secs_f64() / ours.cpu.as_secs_f64()
     });
     println!(
-        "{name:20} {:>8} | {:>9.3} {:>9.3} {structs:>9} {python:>9} | {:>5.2} {by_python:>5} | {:>6.1} {:>6.1} {structs_peak:>6} {python_peak:>6}",
+        "{name:21} {:>8} | {:>9.3} {:>9.3} {structs:>9} {python:>9} | {:>5.2} {by_python:>5} | {:>6.1} {:>6.1} {structs_peak:>6} {python_peak:>6}",
         body.len() / 1000,
         milliseconds(curl),
         milliseconds(ours),
@@ -194,6 +194,16 @@ fn python(api: &Api, times: usize) -> Cost {
     let program = Program::serve(command.arg(format!("http://{}/journal", api.address)));
     serving(&program, &vec!["/metrics".to_owned(); times])
 }
+
+/// The journals that are asked for, and how many times in a round.
+const JOURNALS: [(&str, usize); 6] = [
+    ("small", 100),
+    ("typical", 10),
+    ("typical-indented", 10),
+    ("typical-odd", 10),
+    ("text", 3),
+    ("huge", 1),
+];
 
 const ROUNDS: usize = 8;
 
