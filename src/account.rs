@@ -87,7 +87,7 @@ impl FromStr for ApiUrl {
     type Err = AccountError;
 
     fn from_str(text: &str) -> Result<Self, AccountError> {
-        let mut url = Url::parse(text).map_err(AccountError::Url)?;
+        let url = Url::parse(text).map_err(AccountError::Url)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(AccountError::UrlScheme);
         }
@@ -98,8 +98,6 @@ impl FromStr for ApiUrl {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(AccountError::UrlQuery);
         }
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&path);
         Ok(Self(url.as_str().trim_end_matches('/').into()))
     }
 }
@@ -129,7 +127,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// The URL of an API method of the instance `id`. It holds the token: it is for the request alone, never for people.
+    /// The URL of an API method of the instance `id`; `query` is empty or begins with `?`. It holds the token: it is for the request alone,
+    /// never for people.
     pub fn url(&self, id: InstanceId, method: &str, query: &str) -> String {
         format!("{}/waInstance{id}/{method}/{}{query}", self.api_url, self.token.0)
     }
@@ -143,8 +142,8 @@ impl Credentials {
 /// Why a text is no instance number, token or API URL. The text itself is not repeated: it may be a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AccountError {
-    /// Not a decimal number.
-    #[error("an instance id is a number of digits only, without leading zeros, such as `1101000001`")]
+    /// Not a number from 1 to 2^64 - 1 in its only decimal spelling.
+    #[error("an instance id has only digits and no leading zero, such as `1101000001`")]
     InstanceId,
     /// Nothing but white space.
     #[error("the token is empty")]
@@ -178,8 +177,14 @@ mod tests {
         for text in ["", "0", "01", "+1", "-1", " 1", "1 ", "1.0", "18446744073709551616"] {
             check(text, Err(AccountError::InstanceId));
         }
-        assert_eq!(InstanceId(7_103_000_001).prefix(), "7103");
-        assert_eq!(InstanceId(71).prefix(), "71");
+    }
+
+    #[test]
+    fn the_prefix_of_an_id_is_its_first_four_digits() {
+        let check = |id, expected| assert_eq!(InstanceId(id).prefix(), expected);
+        check(7_103_000_001, "7103");
+        check(7103, "7103");
+        check(71, "71");
     }
 
     #[test]

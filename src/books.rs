@@ -15,7 +15,7 @@ use tracing::{error, info};
 use crate::account::InstanceId;
 use crate::clock::unix_seconds;
 use crate::journal::Journal;
-use crate::ledger::{Changes, Ledger};
+use crate::ledger::{Changes, Ledger, minutes_covering};
 use crate::lock::locked;
 use crate::snapshot::LedgerView;
 use crate::store::{self, Store, StoreError};
@@ -31,6 +31,9 @@ pub struct AllBooks {
 
 impl AllBooks {
     /// The ledgers in the stores in `directory`, each of which is made if there is none. Blocks while it reads.
+    ///
+    /// # Errors
+    /// As for [`store::make_directory`] and [`Store::open`].
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let outgoing = Books::open(directory)?;
         let incoming = Books::open(&store::make_directory(directory, INCOMING)?)?;
@@ -169,7 +172,7 @@ impl Books {
     /// The minutes to ask the API for, so that nothing is missed since the last answer (spec 7.4).
     pub fn minutes_to_ask(&self, id: InstanceId, window: Duration, now: SystemTime) -> u64 {
         match self.state().by_instance.get(&id) {
-            None => crate::journal::minutes(window),
+            None => minutes_covering(window),
             Some(book) => book.ledger.minutes_to_ask(window, unix_seconds(now)),
         }
     }
@@ -241,18 +244,18 @@ impl Books {
         _ = tokio::time::timeout_at(deadline, settled).await;
     }
 
-    async fn write_unwritten(&self, mut store: OwnedMutexGuard<Option<Store>>) {
+    async fn write_unwritten(&self, store: OwnedMutexGuard<Option<Store>>) {
         if self.state().is_settled() {
             return;
         }
         let batch = self.state().take();
-        if store.is_none() {
+        let Ok(mut store) = OwnedMutexGuard::try_map(store, Option::as_mut) else {
             return self.state().show(batch);
-        }
+        };
         // It waits for the disk, and the runtime has better to do.
         let writing = spawn_blocking(move || {
-            let written = store.as_mut().map_or(Ok(()), |store| batch.write(store));
-            (batch, written.map_err(|error| error.to_string()), store)
+            let written = batch.write(&mut store).map_err(|error| error.to_string());
+            (batch, written, store)
         });
         // The store is given back last, so that changes reach it in the order in which they came.
         let Ok((batch, written, _store)) = self.awaited(writing).await else {

@@ -1,6 +1,6 @@
 //! Flags and commands. Every flag has an environment variable: `GREENAPI_EXPORTER_` and its name.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -13,7 +13,9 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::config::Environment;
 use crate::duration::{DurationError, GoDuration, PrometheusDuration};
+use crate::journal::LONGEST_WINDOW;
 use crate::pages::PageName;
 use crate::telemetry::{LogFormat, LogLevel};
 
@@ -142,7 +144,7 @@ pub struct Simulate {
     pub instances: u32,
     /// How the simulation goes.
     #[command(flatten)]
-    pub world: World,
+    pub world: WorldFlags,
 }
 
 /// Flags of `demo`.
@@ -153,7 +155,7 @@ pub struct Demo {
     pub web: Web,
     /// How the simulation goes.
     #[command(flatten)]
-    pub world: World,
+    pub world: WorldFlags,
 }
 
 /// Flags of `healthcheck`.
@@ -270,7 +272,7 @@ pub struct ShardFlags {
 
 /// How the simulation goes.
 #[derive(Debug, Args)]
-pub struct World {
+pub struct WorldFlags {
     /// Random seed; the same seed gives the same statuses
     #[arg(
         long,
@@ -318,7 +320,10 @@ impl Cli {
     /// passes on what isn't set.
     ///
     /// The error is what to tell people, which may be the help that they asked for.
-    pub fn read(environment: fn(&str) -> Option<String>) -> Result<Self, clap::Error> {
+    pub fn read(
+        arguments: impl IntoIterator<Item = OsString>,
+        environment: Environment<'_>,
+    ) -> Result<Self, clap::Error> {
         let is_empty = |variable: &OsStr| {
             variable
                 .to_str()
@@ -334,7 +339,7 @@ impl Cli {
         };
         let command = Self::command().mut_args(without_empty);
         let mut command = command.mut_subcommands(|command| command.mut_args(without_empty));
-        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let matches = command.try_get_matches_from_mut(arguments)?;
         if let Some((name, _)) = matches.subcommand()
             && let Some(flag) = flag_of_serve(&command, &matches)
         {
@@ -410,7 +415,7 @@ fn parse_offset(text: &str) -> Result<Duration, &'static str> {
 
 fn parse_since(text: &str) -> Result<Duration, String> {
     let PrometheusDuration(since) = text.parse().map_err(|error: DurationError| error.to_string())?;
-    let bounds = Duration::from_mins(1)..=Duration::from_hours(30 * 24);
+    let bounds = Duration::from_mins(1)..=LONGEST_WINDOW;
     let is_within = bounds.contains(&since);
     is_within
         .then_some(since)

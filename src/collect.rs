@@ -18,14 +18,14 @@ use tracing::debug;
 use crate::account::{Account, InstanceId};
 use crate::books::AllBooks;
 use crate::clock::Clock;
-use crate::collector::{ByType, Collected, Collector, Contacts, Recipients, Run, Settings, StateInstance};
+use crate::collector::{ByType, Collected, Collector, Contacts, EnabledSettings, Recipients, Run, StateInstance};
 use crate::config;
 use crate::flight::{Departure, Flight};
 use crate::green_api::Client;
 use crate::label::LabelValue;
 use crate::snapshot::{self, Fetched};
 
-use self::optional::{Optional, Running};
+use self::optional::{Optional, OptionalRun};
 use self::outgoing::Outgoing;
 use self::requests::Paced;
 use self::statistic::Statistic;
@@ -92,12 +92,12 @@ pub struct Target {
     pub config: Arc<config::Instance>,
     api: Arc<Api>,
     outgoing: Arc<Flight<Paced<Outgoing>>>,
-    incoming: Running<ByType>,
-    state: Running<StateInstance>,
-    settings: Running<Settings>,
+    incoming: OptionalRun<ByType>,
+    state: OptionalRun<StateInstance>,
+    settings: OptionalRun<EnabledSettings>,
     statistic: Optional<Statistic>,
-    contacts: Running<Contacts>,
-    queue: Running<u64>,
+    contacts: OptionalRun<Contacts>,
+    queue: OptionalRun<u64>,
 }
 
 /// What the requests to an instance have come to.
@@ -146,7 +146,8 @@ impl Target {
             statistic: next.statistic.after(&self.statistic),
             contacts: next.contacts.after(&self.contacts),
             queue: next.queue.after(&self.queue),
-            ..next
+            config: next.config,
+            api: next.api,
         };
         if !has_same_credentials {
             // Another token may be right where the one before was refused.
@@ -205,10 +206,10 @@ impl Target {
         }
         let others = [
             self.incoming.depart(self, deadline, incoming::run),
-            self.state.depart_calling(self, deadline, &call::STATE),
-            self.settings.depart_calling(self, deadline, &call::SETTINGS),
-            self.contacts.depart_calling(self, deadline, &call::CONTACTS),
-            self.queue.depart_calling(self, deadline, &call::QUEUE),
+            call::STATE.depart(&self.state, self, deadline),
+            call::SETTINGS.depart(&self.settings, self, deadline),
+            call::CONTACTS.depart(&self.contacts, self, deadline),
+            call::QUEUE.depart(&self.queue, self, deadline),
         ];
         let others: Vec<_> = others.into_iter().flatten().collect();
         (journal.is_some() || !others.is_empty()).then(|| Due {
@@ -353,7 +354,7 @@ mod tests {
         let id = 1_101_000_001.into();
         let target = Target::new(instance("http://api.example", id, "a", Collector::Outgoing), api());
         let start = Instant::now();
-        let mut requests = Paced::of(()).requests(start, Some(start + Duration::from_mins(1)), None);
+        let mut requests = Paced::of(()).requests(start).until(start + Duration::from_mins(1));
         let arrivals = std::cell::RefCell::new(Vec::new());
         let request = || async {
             if arrivals.borrow().is_empty() {

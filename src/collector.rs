@@ -82,7 +82,7 @@ label_values! {
 pub type Contacts = BTreeMap<(ContactType, bool), u64>;
 
 /// Which settings are on. One that the API doesn't tell of is absent.
-pub type Settings = BTreeMap<Setting, bool>;
+pub type EnabledSettings = BTreeMap<Setting, bool>;
 
 /// How many recipients of statuses there are, by how far their copy has got.
 pub type Recipients = BTreeMap<StatusMessage, u64>;
@@ -100,7 +100,7 @@ pub struct Collected {
     /// The state of the instance.
     pub state: Option<Box<Run<StateInstance>>>,
     /// The settings that the API reported.
-    pub settings: Option<Box<Run<Settings>>>,
+    pub settings: Option<Box<Run<EnabledSettings>>>,
     /// Recipients of the statuses in the window, by how far their copy has got.
     pub statistic: Option<Box<Run<Recipients>>>,
     /// Contacts, by what they are and whether they have a name in the phone's address book.

@@ -15,11 +15,12 @@ use greenapi_exporter::books::AllBooks;
 use greenapi_exporter::cli::{Backfill, CheckConfig, Demo, Once, Serve, ShardFlags, Simulate};
 use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::collector::Collector;
-use greenapi_exporter::config::{Config, Environment, Instance, Settings, Source, TokenSource};
+use greenapi_exporter::config::{Config, Environment, Instance, Settings, TokenSource};
 use greenapi_exporter::fleet::Fleet;
 use greenapi_exporter::green_api::{Client, JournalMethod};
-use greenapi_exporter::journal::{Journal, minutes};
+use greenapi_exporter::journal::Journal;
 use greenapi_exporter::label::LabelValue;
+use greenapi_exporter::ledger::minutes_covering;
 use greenapi_exporter::pages::LONGEST_SCRAPE;
 use greenapi_exporter::shard::Shard;
 use greenapi_exporter::simulator::{Login, Simulator, World};
@@ -124,7 +125,7 @@ pub(crate) async fn backfill(flags: &Backfill, environment: Environment<'_>, clo
     let end = unix_seconds(clock.now());
     let mut records = Vec::new();
     let (id, credentials) = (instance.account.id, &instance.credentials);
-    let (method, minutes) = (JournalMethod::Outgoing, minutes(flags.since));
+    let (method, minutes) = (JournalMethod::Outgoing, minutes_covering(flags.since));
     let journal = client.journal(method, id, credentials, minutes, LONGEST_SCRAPE, |_, record| {
         records.push(record);
     });
@@ -227,8 +228,7 @@ fn open_books(directory: Option<&Path>) -> Result<AllBooks, StoreError> {
 }
 
 fn load(file: Option<&Path>, environment: Environment<'_>) -> Result<Config, Refusal> {
-    let source = file.map_or(Source::Environment, |file| Source::File(file.to_owned()));
-    let config = Config::load(&source, environment)?;
+    let config = Config::load(file, environment)?;
     for warning in config.warnings() {
         warn!(warning, "the configuration can be improved");
     }

@@ -11,7 +11,7 @@ mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,15 +27,6 @@ pub(crate) use value::fault_of_name;
 
 /// Tells the value of an environment variable.
 pub type Environment<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
-
-/// Where a configuration comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A YAML file (spec section 3).
-    File(PathBuf),
-    /// The environment: a single instance (spec section 2).
-    Environment,
-}
 
 /// What the exporter is told to do.
 #[derive(Clone, PartialEq)]
@@ -151,11 +142,12 @@ impl fmt::Display for InstanceApiUrl {
 }
 
 impl Config {
-    /// Reads the configuration and the secrets it names. Blocks while it reads files.
-    pub fn load(source: &Source, environment: Environment<'_>) -> Result<Self, Refusal> {
-        match source {
-            Source::File(path) => resolve::load(path, environment),
-            Source::Environment => environment::load(environment),
+    /// Reads the YAML file (spec section 3), or else the single instance of the environment (spec section 2), and the secrets that it
+    /// names. Blocks while it reads files.
+    pub fn load(file: Option<&Path>, environment: Environment<'_>) -> Result<Self, Refusal> {
+        match file {
+            Some(file) => resolve::load(file, environment),
+            None => environment::load(environment),
         }
     }
 

@@ -177,7 +177,7 @@ fn listing(mut instances: Vec<PartnerInstance>, previous: Option<&Listing>) -> L
 }
 
 /// The discovered instances, renamed so that no name of theirs means two: one whose name is also another's name, or another's id, is called
-/// by its own id. A partner account's names need not be unique.
+/// by its own id. A partner account's names need not be unique. Logs a configured name that is another's id: it stays, being chosen.
 fn with_names_apart(
     mut discovered: Vec<Arc<config::Instance>>,
     configured: &[Arc<config::Instance>],
@@ -269,7 +269,7 @@ mod tests {
         let check = |name: &str, expected: [&str; 2]| {
             let list = json!([element(8, name), element(9, "paris")]);
             let names = collected(&list, &configured).into_iter().map(|(_, name)| name);
-            assert_eq!(names.collect::<Vec<_>>(), expected);
+            assert_eq!(names.collect::<Vec<_>>(), expected, "{name}");
         };
         check("london", ["london", "paris"]);
         check("berlin", ["8", "paris"]);
@@ -285,7 +285,7 @@ mod tests {
         let check = |name: &str, expected: &str| {
             let list = json!([element(8, "last"), element(7, name), element(7, "again")]);
             let expected = [(7, expected.to_owned()), (8, "last".to_owned())];
-            assert_eq!(collected(&list, &[]), expected);
+            assert_eq!(collected(&list, &[]), expected, "{name}");
         };
         let (longest, too_long) = ("é".repeat(128), "é".repeat(129));
         let (longest_word, secret) = ("a".repeat(32), "a".repeat(33));

@@ -38,6 +38,8 @@ pub struct Rendered {
 }
 
 /// Renders the page of `snapshot` as asked for by the values of the headers `Accept` and `Accept-Encoding`.
+///
+/// An error only where no compressor can be set up; others come with the body.
 pub fn render(
     snapshot: Arc<Snapshot>,
     accept: Option<&str>,

@@ -48,8 +48,8 @@ struct Present {
 type Targets = BTreeMap<InstanceId, Arc<Target>>;
 
 impl Fleet {
-    /// The fleet of a configuration, as far as `shard` serves it, whose statuses are counted in the books of published and of
-    /// incoming statuses. Nothing is fetched yet.
+    /// The fleet of a configuration, as far as `shard` serves it; what it counts is kept in `books`. Nothing is fetched yet. An error where
+    /// the system's CA roots can't be used.
     pub fn new(config: Config, shard: Shard, books: AllBooks, clock: Clock) -> Result<Self, TlsError> {
         let plan = Plan {
             api: api(&config, &books, &clock)?,
@@ -68,7 +68,7 @@ impl Fleet {
     /// Collects by another configuration from now on. An instance that stays keeps its counters, and its wait after a refusal ends; the
     /// ledger of one that is no longer listed is kept, in case it comes back, until it is abandoned. Scrapes under way end as they began.
     ///
-    /// On an error the present configuration stays.
+    /// On an error, as that of [`Fleet::new`], the present configuration stays.
     pub fn reload(&self, config: Config) -> Result<(), TlsError> {
         let present = self.present();
         let before = &present.plan;
@@ -197,9 +197,14 @@ impl Fleet {
         config.effective()
     }
 
-    /// The statuses known to all ledgers, and how often one could not be written.
-    pub fn ledgers(&self) -> (u64, u64) {
-        (self.books.entries(), self.books.errors())
+    /// Statuses known to all ledgers.
+    pub fn ledger_entries(&self) -> u64 {
+        self.books.entries()
+    }
+
+    /// How often a ledger could not be written.
+    pub fn ledger_errors(&self) -> u64 {
+        self.books.errors()
     }
 
     /// Which part of the instances is collected here.
@@ -234,7 +239,7 @@ impl Fleet {
         locked(&self.present).clone()
     }
 
-    /// Goes on with what `next` makes of what is configured, unless that stays; what is configured now.
+    /// Replaces what is collected by what `next` makes of it; `None` keeps it. Returns what is collected then.
     fn replace(&self, next: impl FnOnce(&Present) -> Option<Present>) -> Arc<Present> {
         let mut present = locked(&self.present);
         if let Some(next) = next(&present) {

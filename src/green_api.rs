@@ -47,7 +47,7 @@ pub struct TlsError(String);
 impl Client {
     /// A client that reads answers of up to `max_response_bytes` and makes up to `requests` at once.
     ///
-    /// Proxies are taken from the process' environment.
+    /// Proxies are taken from the process' environment. An error where the system's CA roots can't be used.
     pub fn new(max_response_bytes: u64, requests: usize, clock: Clock) -> Result<Self, TlsError> {
         let http = || {
             reqwest::Client::builder()
@@ -89,7 +89,8 @@ impl Client {
         Ok(fold.finish()?)
     }
 
-    /// Calls a method whose answer is small or read as a whole, and returns the body of a 200 that is complete within `timeout`.
+    /// Calls a method whose answer is small or read as a whole, and returns the body of a 200 that is complete within `timeout`. `query` is
+    /// empty or begins with `?`.
     pub async fn call(
         &self,
         method: &str,

@@ -369,10 +369,8 @@ static NUMBERS_IN_TEXT_ORDER: LazyLock<Vec<usize>> = LazyLock::new(|| {
     numbers
 });
 
-/// The number of minutes to ask the API for to cover `window`: a part of a minute asks for a whole one.
-pub fn minutes(window: Duration) -> u64 {
-    window.as_secs().div_ceil(60).max(1)
-}
+/// How far back the API keeps a journal: 30 days (api.md 1.3).
+pub const LONGEST_WINDOW: Duration = Duration::from_hours(30 * 24);
 
 #[cfg(test)]
 impl Record {

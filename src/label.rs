@@ -2,7 +2,7 @@
 
 /// A closed set of label values.
 pub trait LabelValue: Copy + 'static {
-    /// Every value, in the order in which people read them.
+    /// Every value, in the order of declaration, which is also that of `Ord`.
     const ALL: &'static [Self];
 
     /// The value as it stands in a label.

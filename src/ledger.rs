@@ -22,16 +22,16 @@
 //! - Timestamps are the API's, all other times our clock's; they are compared only to tell a baseline's old statuses from its new
 //!   ones. A record of the future is a record like any other.
 
+pub mod entry;
+pub mod totals;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::journal::{Journal, Labels, Record, StatusId, StatusMessage, minutes};
+use crate::journal::{Journal, LONGEST_WINDOW, Labels, Record, StatusId, StatusMessage};
 
-use entry::{Entry, States, hour};
-use totals::{PARTICIPANTS, Totals};
-
-pub mod entry;
-pub mod totals;
+use self::entry::{Entry, States, hour};
+use self::totals::{PARTICIPANTS, Totals};
 
 /// What is known and what has been counted of one instance's statuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,15 +76,6 @@ pub struct Changes {
     /// Known entries that nobody has seen for long enough.
     forgotten: Vec<Entry>,
 }
-
-/// The farthest back that the API can be asked.
-const LONGEST: u64 = 30 * 24 * 3600;
-
-/// Asked for twice, so that nothing falls between two answers (spec 7.4).
-const OVERLAP: u64 = 10 * 60;
-
-/// By how much the last success on record may be too early.
-const SUCCESS_GRAIN: u64 = 10 * 60;
 
 impl Ledger {
     /// An empty ledger that counts from `created`, in Unix seconds.
@@ -155,12 +146,12 @@ impl Ledger {
                 .saturating_add(OVERLAP),
         };
         let seconds = missed.max(window.as_secs()).min(LONGEST);
-        minutes(Duration::from_secs(seconds))
+        minutes_covering(Duration::from_secs(seconds))
     }
 
     /// What an answer that came at `now`, in Unix seconds, changes.
     pub fn changes(&self, journal: &Journal, now: u64) -> Changes {
-        let mut totals = Draft {
+        let mut totals = NewTotals {
             known: &self.summary.totals,
             changed: None,
         };
@@ -342,13 +333,18 @@ fn from_id(entries: &[Entry], id: StatusId) -> &[Entry] {
     &entries[within.partition_point(|entry| entry.id() < id)..]
 }
 
+/// The number of minutes to ask the API for to cover `window`: a part of a minute asks for a whole one.
+pub fn minutes_covering(window: Duration) -> u64 {
+    window.as_secs().div_ceil(60).max(1)
+}
+
 /// The totals after an answer; a copy of them is only made once something counts.
-struct Draft<'a> {
+struct NewTotals<'a> {
     known: &'a Totals,
     changed: Option<Totals>,
 }
 
-impl Draft<'_> {
+impl NewTotals<'_> {
     fn totals(&mut self) -> &mut Totals {
         self.changed.get_or_insert_with(|| self.known.clone())
     }
@@ -384,3 +380,12 @@ impl Draft<'_> {
         totals.gap_seconds = totals.gap_seconds.saturating_add(seconds);
     }
 }
+
+/// The farthest back that the API can be asked, in seconds.
+const LONGEST: u64 = LONGEST_WINDOW.as_secs();
+
+/// For how many seconds before the last answer more is asked for, so that nothing falls between two answers (spec 7.4).
+const OVERLAP: u64 = 10 * 60;
+
+/// By how many seconds the last success on record may be too early.
+const SUCCESS_GRAIN: u64 = 10 * 60;

@@ -22,9 +22,9 @@
 //!
 //! Each is tested.
 //!
-//! - **The core is pure.** [`label`], [`duration`], [`account`], [`journal`], [`ledger`], [`fetch`], [`collector`], [`shard`],
-//!   [`snapshot`], [`catalogue`], [`exposition`], [`backfill`] and [`lock`] know no I/O, no clock and no task. Imports go
-//!   from the shell to the edges to the core, never back.
+//! - **The core is pure.** [`label`], [`duration`], [`lock`], [`account`], [`fetch`], [`journal`], [`collector`], [`ledger`],
+//!   [`shard`], [`snapshot`], [`catalogue`], [`exposition`] and [`backfill`] know no I/O, no clock and no task. Imports go
+//!   from the shell to the edges to the core, never back, and within the core and the shell to modules named before.
 //! - **Nothing that can be printed holds a secret.** A token leaves [`account`] only inside the URL of a request.
 //!   Errors hold no URL, logs are our own, bodies of error answers are looked at and dropped.
 //! - **Texts and phone numbers end in the fold.** What leaves [`green_api::wire`] is an id, a time and a few classes.

@@ -10,7 +10,7 @@ use greenapi_exporter::clock::Clock;
 use greenapi_exporter::telemetry::{self, LogFormat};
 
 fn main() -> ExitCode {
-    let cli = match Cli::read(environment) {
+    let cli = match Cli::read(std::env::args_os(), &environment) {
         Ok(cli) => cli,
         Err(usage) => {
             let code = ExitCode::from(u8::from(usage.use_stderr()));

@@ -165,7 +165,6 @@ impl Pages {
     async fn metrics(&self, headers: &HeaderMap, permit: OwnedSemaphorePermit) -> Result<Response<Body>, Complaint> {
         let instances = self.fleet.collect(self.deadline(headers)?).await;
         let reload = self.reloader.outcome();
-        let (ledger_entries, ledger_errors) = self.fleet.ledgers();
         let http_requests = locked(&self.http_requests).clone();
         let exporter = Exporter {
             started: self.started,
@@ -173,8 +172,8 @@ impl Pages {
             config_last_reload_successful: reload.successful,
             config_last_reload_success: reload.last_success,
             instances: instances.len() as u64,
-            ledger_entries,
-            ledger_errors,
+            ledger_entries: self.fleet.ledger_entries(),
+            ledger_errors: self.fleet.ledger_errors(),
             shard: self.fleet.shard(),
             http_requests,
             process: process::read(),
@@ -245,7 +244,7 @@ impl Pages {
         };
         let groups: Vec<_> = self.fleet.known().into_iter().map(group).collect();
         let groups = serde_json::Value::from(groups).to_string();
-        Ok(typed(StatusCode::OK, "application/json", groups))
+        Ok(typed("application/json", groups))
     }
 
     async fn reload(&self) -> Response<Body> {
@@ -280,7 +279,7 @@ impl Pages {
             &BUILD,
             self.clock.now(),
         );
-        let mut answer = typed(StatusCode::OK, "text/html; charset=utf-8", page);
+        let mut answer = typed("text/html; charset=utf-8", page);
         // The page has its style within and needs nothing else.
         let policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'";
         let policy = HeaderValue::from_static(policy);
@@ -391,8 +390,8 @@ fn cannot_render(error: &io::Error) -> Response<Body> {
     text(StatusCode::INTERNAL_SERVER_ERROR, complaint)
 }
 
-fn typed(status: StatusCode, content_type: &'static str, body: impl Into<bytes::Bytes>) -> Response<Body> {
-    web::with_body(status, content_type, web::full(body))
+fn typed(content_type: &'static str, body: impl Into<bytes::Bytes>) -> Response<Body> {
+    web::with_body(StatusCode::OK, content_type, web::full(body))
 }
 
 /// What this program was built from.

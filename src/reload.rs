@@ -25,7 +25,7 @@ pub struct Reloader {
     outcome: Mutex<Outcome>,
     /// Held by the one who reloads.
     turn: tokio::sync::Mutex<()>,
-    /// What the reload will come to that waits for its turn, if one does: it is for all who ask until it begins.
+    /// The outcome of the reload that waits for its turn, if one does. All who ask before it begins share it.
     next: Mutex<Option<Promise>>,
 }
 

@@ -8,6 +8,10 @@
 //!
 //! On opening, redb verifies the checksum of every page before anything is read, so that damage is an error and not a panic.
 
+mod error;
+mod file;
+mod rows;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -19,11 +23,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Tab
 use crate::account::InstanceId;
 use crate::ledger::{Changes, Ledger};
 
-pub use error::StoreError;
-
-mod error;
-mod file;
-mod rows;
+pub use self::error::StoreError;
 
 /// The file in the storage directory.
 pub const FILE: &str = "ledger.redb";
@@ -259,7 +259,7 @@ mod tests {
         write().unwrap();
     }
 
-    /// A store that has lost its file as it does after an error, and changes to write to it.
+    /// Checks what comes of a write to a store that has closed its file, as it does after an error, and of what happened `meanwhile`.
     fn check_after_an_error(meanwhile: impl FnOnce(&Path), expected: Result<(), &str>) {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();

@@ -3,12 +3,12 @@
 //! What is answered is the caller's affair: the exporter and the simulator are both served by this. How the exporter is
 //! served and to whom, a file can say in the format of Prometheus' exporter-toolkit: a [`WebConfig`].
 
+mod activity;
 mod client_certificate;
 mod client_policy;
 mod connection;
 mod offer;
 mod rate_limit;
-mod requests;
 mod settings;
 mod tls;
 mod users;
@@ -109,7 +109,7 @@ fn bind_by(socket: impl Fn(SocketAddr) -> io::Result<Socket>, address: SocketAdd
 }
 
 /// Serves `handler` on `listeners`, in the clear and to everybody, until `stop` completes; then takes no new connections
-/// and returns once the answers under way are sent, or `GRACE` is over.
+/// and returns once the answers under way are sent, or 30 seconds are over.
 pub async fn serve<H, F>(listeners: Vec<TcpListener>, handler: H, stop: impl Future<Output = ()>)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,

@@ -1,8 +1,8 @@
 //! YAML files: from bytes to what is read off them, with everything that is wrong with them.
 //!
 //! A file is read key by key, instead of into a type, so that all its problems are told at once. What the keys mean is
-//! for others to say. Where one of them fails it has a `Reported`, which is to be had only by telling why: `None` always
-//! means that nothing is asked for, never that something is wrong.
+//! for others to say. A reader that fails returns a `Reported`, which can only be had by reporting a problem: so `None`
+//! always means that nothing is asked for, never that something is wrong.
 
 mod field;
 mod problem;

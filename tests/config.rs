@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use greenapi_exporter::account::InstanceId;
-use greenapi_exporter::config::{Config, InstanceApiUrl, Source};
+use greenapi_exporter::config::{Config, InstanceApiUrl};
 use greenapi_exporter::yaml::Refusal;
 use proptest::prelude::*;
 
@@ -24,13 +24,13 @@ const ENVIRONMENT: [(&str, &str); 3] = [
     ("EMPTY_TOKEN", ""),
 ];
 
-fn load(path: impl Into<PathBuf>) -> Result<Config, Refusal> {
-    load_in(&ENVIRONMENT, &Source::File(path.into()))
+fn load(path: impl AsRef<Path>) -> Result<Config, Refusal> {
+    load_in(&ENVIRONMENT, Some(path.as_ref()))
 }
 
-fn load_in(variables: &[(&str, &str)], source: &Source) -> Result<Config, Refusal> {
+fn load_in(variables: &[(&str, &str)], file: Option<&Path>) -> Result<Config, Refusal> {
     let value = |name: &str| Some(variables.iter().find(|(known, _)| *known == name)?.1.to_owned());
-    Config::load(source, &value)
+    Config::load(file, &value)
 }
 
 /// Loads a file with the text `text`.
@@ -184,7 +184,7 @@ fn ten_thousand_instances_are_loaded_in_order() {
 #[test]
 fn the_environment_names_a_single_instance() {
     let check = |variables: &[(&str, &str)]| {
-        let result = load_in(variables, &Source::Environment);
+        let result = load_in(variables, None);
         shown(&result);
         result.map_or_else(|error| error.to_string(), |config| config.effective())
     };
@@ -240,7 +240,7 @@ fn the_environment_names_a_single_instance() {
         ("GREENAPI_API_TOKEN_FILE", SECRET),
         ("GREENAPI_API_URL", &format!("https://api.green-api.com/waInstance1/{SECRET}")),
     ]), @"
-    GREENAPI_ID_INSTANCE: an instance id is a number of digits only, without leading zeros, such as `1101000001`
+    GREENAPI_ID_INSTANCE: an instance id has only digits and no leading zero, such as `1101000001`
     GREENAPI_API_TOKEN_FILE: cannot read (not shown: it may be a secret): No such file or directory (os error 2)
     GREENAPI_API_URL: the URL seems to hold a token
       hint: give only the part before `/waInstance`
@@ -255,13 +255,13 @@ fn the_environment_names_a_single_instance() {
     ");
     insta::assert_snapshot!(check(&[id, token, (url.0, "ftp://api.green-api.com")]), @"GREENAPI_API_URL: an API URL begins with `https://` or `http://`");
     insta::assert_snapshot!(check(&[("GREENAPI_ID_INSTANCE", "x"), file, token, (url.0, "localhost:8466")]), @"
-    GREENAPI_ID_INSTANCE: an instance id is a number of digits only, without leading zeros, such as `1101000001`
+    GREENAPI_ID_INSTANCE: an instance id has only digits and no leading zero, such as `1101000001`
     GREENAPI_API_TOKEN_FILE: the token is given already, by `GREENAPI_API_TOKEN`
     GREENAPI_API_URL: not a URL
       hint: begin it with `https://`
     ");
     insta::assert_snapshot!(check(&[("GREENAPI_ID_INSTANCE", "x"), (url.0, "here")]), @"
-    GREENAPI_ID_INSTANCE: an instance id is a number of digits only, without leading zeros, such as `1101000001`
+    GREENAPI_ID_INSTANCE: an instance id has only digits and no leading zero, such as `1101000001`
     not set in the environment: `GREENAPI_API_TOKEN` or `GREENAPI_API_TOKEN_FILE`
       hint: set them, or name a file with `--config.file`, or run `greenapi-exporter demo` to see it work without an account
     GREENAPI_API_URL: not a URL

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::OnceLock;
 
-use greenapi_exporter::config::{Config, Source};
+use greenapi_exporter::config::Config;
 use tempfile::TempDir;
 
 use crate::marker::{environment, folder, marked, must_not_be_in};
@@ -17,7 +17,7 @@ pub fn check(text: &[u8]) {
     })
     .join("exporter.yml");
     fs::write(&path, marked(text)).unwrap();
-    match Config::load(&Source::File(path), &environment) {
+    match Config::load(Some(&path), &environment) {
         Ok(config) => {
             must_not_be_in(&config.effective());
             must_not_be_in(&config.warnings().join("\n"));

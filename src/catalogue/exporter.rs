@@ -60,4 +60,20 @@ pub(super) const FAMILIES: &[Family] = &[
             }
         }),
     },
+    Family {
+        name: "greenapi_exporter_ledger_entries",
+        metric_type: Gauge,
+        help: "Statuses known to the ledgers of all instances.",
+        labels: &[],
+        read: Read::Exporter(|exporter, samples| gauge(Some(exporter.ledger_entries), samples)),
+    },
+    Family {
+        name: "greenapi_exporter_ledger_errors_total",
+        metric_type: Counter,
+        help: "Failed attempts to write the ledger; counters don't advance until one succeeds.",
+        labels: &[],
+        read: Read::Exporter(|exporter, samples| {
+            samples(&[], Value::counter(exporter.ledger_errors, exporter.started));
+        }),
+    },
 ];

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::MetricType::{self, Counter, Gauge};
-use super::{Family, Number, Read, Samples, Value, gauge};
+use super::MetricType::{self, Counter};
+use super::{Family, Number, Read, Samples, Value};
 use crate::journal::{Labels, StatusMessage};
 use crate::label::LabelValue;
 use crate::ledger::totals::{DELAY_SECONDS, Histogram, PARTICIPANTS};
@@ -116,22 +116,6 @@ pub(super) const FAMILIES: &[Family] = &[
         read: Read::Instance(|instance, samples| {
             let ledger = &instance.ledger;
             samples(&[], Value::counter(ledger.totals.gap_seconds, ledger.created));
-        }),
-    },
-    Family {
-        name: "greenapi_exporter_ledger_entries",
-        metric_type: Gauge,
-        help: "Statuses known to the ledgers of all instances.",
-        labels: &[],
-        read: Read::Exporter(|exporter, samples| gauge(Some(exporter.ledger_entries), samples)),
-    },
-    Family {
-        name: "greenapi_exporter_ledger_errors_total",
-        metric_type: Counter,
-        help: "Failed attempts to write the ledger; counters don't advance until one succeeds.",
-        labels: &[],
-        read: Read::Exporter(|exporter, samples| {
-            samples(&[], Value::counter(exporter.ledger_errors, exporter.started));
         }),
     },
 ];

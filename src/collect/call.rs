@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Target;
-use super::optional::LatestRun;
+use super::optional::{LatestRun, OptionalRun};
 use super::requests::Paced;
-use crate::collector::{Contacts, Recipients, Run, Settings, StateInstance};
+use super::{Fetching, Target};
+use crate::collector::{Contacts, EnabledSettings, Recipients, Run, StateInstance};
 use crate::flight::Landing;
 use crate::green_api::failure::Failure;
 use crate::green_api::{SPACING, answers};
@@ -31,7 +31,7 @@ pub(super) static STATE: Call<StateInstance> = Call {
 };
 
 /// Settings change seldom and take up to 5 minutes to apply (api.md 2.6).
-pub(super) static SETTINGS: Call<Settings> = Call {
+pub(super) static SETTINGS: Call<EnabledSettings> = Call {
     method: "getSettings",
     spacing: Duration::from_mins(1),
     read: answers::settings,
@@ -60,16 +60,26 @@ pub(super) static STATISTIC: Call<Recipients> = Call {
     is_final: |_| true,
 };
 
-impl<T> Call<T> {
-    /// Runs a collector that makes this call alone.
-    pub(super) async fn run(
+impl<T: Clone + Send + Sync + 'static> Call<T> {
+    /// The run of `collector`, which makes this call alone, if one is due.
+    pub(super) fn depart(
+        &'static self,
+        collector: &OptionalRun<T>,
+        target: &Arc<Target>,
+        deadline: Instant,
+    ) -> Option<Fetching> {
+        let run = |target, previous, start, deadline| self.run(target, previous, start, deadline);
+        collector.depart(target, deadline, run)
+    }
+
+    async fn run(
         &self,
         target: Arc<Target>,
         previous: Paced<LatestRun<T>>,
         start: Instant,
         deadline: Instant,
     ) -> Landing<Paced<LatestRun<T>>> {
-        let mut requests = previous.requests(start, Some(deadline), None);
+        let mut requests = previous.requests(start).until(deadline);
         let outcome = requests.make(&target, self.method, || self.answer(&target, "")).await;
         let spacing = self.spacing_after(outcome.as_ref().ok(), previous.value.as_ref());
         previous.ran(&target, self.method, outcome, &requests, spacing)

@@ -22,7 +22,7 @@ pub(super) async fn run(
     deadline: Instant,
 ) -> Landing<Paced<LatestRun<ByType>>> {
     let (method, books) = (JournalMethod::Incoming, &target.api.books.incoming);
-    let mut requests = previous.requests(start, Some(deadline), None);
+    let mut requests = previous.requests(start).until(deadline);
     let answer = || read(&target, method, books, |_| ());
     let outcome = requests.make(&target, method.as_str(), answer).await;
     let outcome = outcome.map(|reading| {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::call::Call;
 use super::requests::{Paced, Requests};
 use super::{Fetching, Target};
 use crate::collector::Run;
@@ -21,7 +20,7 @@ pub(super) struct Optional<T> {
 }
 
 /// A collector that shows what it found out when it last ran.
-pub(super) type Running<T> = Optional<LatestRun<T>>;
+pub(super) type OptionalRun<T> = Optional<LatestRun<T>>;
 
 /// What a collector last came to; absent before its first run.
 pub(super) type LatestRun<T> = Option<Run<T>>;
@@ -66,7 +65,7 @@ impl<T: Clone + Default + Send + Sync + 'static> Optional<T> {
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> Running<T> {
+impl<T: Clone + Send + Sync + 'static> OptionalRun<T> {
     /// The run that is due, if one is; it is under way from now on, for a scrape with this `deadline`.
     pub(super) fn depart<F: Future<Output = Landing<Paced<LatestRun<T>>>> + Send + 'static>(
         &self,
@@ -79,17 +78,6 @@ impl<T: Clone + Send + Sync + 'static> Running<T> {
         Some(Box::pin(
             departure.fly(move |previous, start| run(target, previous, start, deadline)),
         ))
-    }
-
-    /// The same for a collector that makes one `call`.
-    pub(super) fn depart_calling(
-        &self,
-        target: &Arc<Target>,
-        deadline: Instant,
-        call: &'static Call<T>,
-    ) -> Option<Fetching> {
-        let run = |target, previous, start, deadline| call.run(target, previous, start, deadline);
-        self.depart(target, deadline, run)
     }
 
     /// What it found out once a run that was under way at `asked` has landed, or at `deadline`; then a run that is still awaited has failed.
@@ -137,14 +125,14 @@ impl<T> Paced<LatestRun<T>> {
 pub(super) fn log(target: &Target, method: &str, has_failed_before: bool, failure: Option<&Failure>) {
     let instance = &target.account().name;
     match failure {
-        None if has_failed_before => info!(%instance, method, "collects again"),
-        None => debug!(%instance, method, "collected"),
+        None if has_failed_before => info!(%instance, method, "the collector works again"),
+        None => debug!(%instance, method, "the collector ran"),
         Some(failure) => {
             let (result, cause) = (failure.result.as_str(), &failure.cause);
             if has_failed_before {
-                debug!(%instance, method, result, cause, "still cannot collect");
+                debug!(%instance, method, result, cause, "still cannot run the collector");
             } else {
-                warn!(%instance, method, result, cause, "cannot collect");
+                warn!(%instance, method, result, cause, "cannot run the collector");
             }
         }
     }

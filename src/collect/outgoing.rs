@@ -46,7 +46,7 @@ pub(super) async fn fetch(
     start: Instant,
     deadline: Instant,
 ) -> Landing<Paced<Outgoing>> {
-    let mut requests = previous.requests(start, Some(deadline), permit);
+    let mut requests = previous.requests(start).until(deadline).permitted(permit);
     let method = JournalMethod::Outgoing.as_str();
     let outcome = requests.make(&target, method, || answer(&target)).await;
     let result = outcome

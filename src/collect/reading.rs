@@ -33,7 +33,7 @@ fn is_in_window(record: &Record, window_start: Option<u64>) -> bool {
     window_start.is_none_or(|start| record.timestamp >= start)
 }
 
-/// When the window began of which more is asked for, since more was missed or it is no whole number of minutes.
+/// When the window began, where the request reaches further back: because more was missed, or the window is no whole number of minutes.
 fn window_start(window: Duration, minutes: u64, now: u64) -> Option<u64> {
     let is_widened = minutes.saturating_mul(60) > window.as_secs();
     is_widened.then(|| now.saturating_sub(window.as_secs()))

@@ -28,19 +28,32 @@ pub(super) struct Paced<T> {
 pub(super) struct Requests {
     /// When the fetch began. It may have waited for its turn before the first request.
     start: Instant,
-    /// What a repetition must leave room before; absent where no scrape waits.
+    /// The deadline that a repeated request must leave room before; absent where no scrape waits.
     deadline: Option<Instant>,
     /// Allows the first, where its turn has come already.
     permit: Option<OwnedSemaphorePermit>,
     first_made: Option<Instant>,
     last_made: Option<Instant>,
-    /// When the last one ended, this fetch's or the one's before.
+    /// When the last request ended, of this fetch or of the one before.
     last_ended: Option<Instant>,
     /// What a request came to that was repeated.
     pub(super) repeated: Option<FetchResult>,
 }
 
 impl Requests {
+    /// These, of a scrape with this `deadline`: a request is repeated only if that leaves room before it.
+    pub(super) fn until(self, deadline: Instant) -> Self {
+        Self {
+            deadline: Some(deadline),
+            ..self
+        }
+    }
+
+    /// These, the first of which `permit` allows if its turn has come already.
+    pub(super) fn permitted(self, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { permit, ..self }
+    }
+
     /// Makes a request when its turn comes, and repeats it after a transient failure, if that leaves room before the deadline (spec 6).
     pub(super) async fn make<T, F: Future<Output = Result<T, Failure>>>(
         &mut self,
@@ -98,17 +111,12 @@ impl<T> Paced<T> {
         }
     }
 
-    /// The requests of the next fetch, which began at `start`, the first of which `permit` allows if its turn has come already.
-    pub(super) fn requests(
-        &self,
-        start: Instant,
-        deadline: Option<Instant>,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Requests {
+    /// The requests of the next fetch, which began at `start`.
+    pub(super) fn requests(&self, start: Instant) -> Requests {
         Requests {
             start,
-            deadline,
-            permit,
+            deadline: None,
+            permit: None,
             first_made: None,
             last_made: None,
             last_ended: self.last_ended,
@@ -118,8 +126,8 @@ impl<T> Paced<T> {
 
     /// The landing, with `value`, of the next fetch, which has just ended after `requests` with `failure` or none.
     ///
-    /// The one after it starts once all of these are over: `min_interval` from this one's start, `spacing` from its last request (which
-    /// not even a reload shortens, unless it failed), and the wait that the result prescribes.
+    /// The one after it starts once all of these are over: `min_interval` from this one's start, `spacing` from its last request (a
+    /// reload shortens that only after a failure), and the wait that the result prescribes.
     pub(super) fn landing(
         &self,
         value: T,
@@ -176,7 +184,7 @@ mod tests {
     fn requests(start: Instant, last: Instant) -> Requests {
         Requests {
             last_made: Some(last),
-            ..Paced::of(()).requests(start, None, None)
+            ..Paced::of(()).requests(start)
         }
     }
 

@@ -52,9 +52,9 @@ pub(super) async fn run(
     let mut last_asked = previous.value.last_asked.clone();
     let mut failed = None;
     // No scrape waits for them.
-    let mut requests = previous.requests(start, None, None);
+    let mut requests = previous.requests(start);
     for id in in_turn(&ids, last_asked.clone().as_deref()).take(REQUESTS_A_TURN) {
-        let query = form_urlencoded(id);
+        let query = query_for(id);
         let answer = || STATISTIC.answer(&target, &query);
         last_asked = Some(id.clone());
         match requests.make(&target, STATISTIC.method, answer).await {
@@ -85,7 +85,7 @@ fn in_turn<'a>(ids: &'a [Box<str>], last_asked: Option<&str>) -> impl Iterator<I
     after.iter().chain(before)
 }
 
-fn form_urlencoded(id: &str) -> String {
+fn query_for(id: &str) -> String {
     let mut query = url::form_urlencoded::Serializer::for_suffix("?".to_owned(), 1);
     query.append_pair("idMessage", id);
     query.finish()
@@ -113,6 +113,6 @@ mod tests {
 
     #[test]
     fn an_id_cannot_add_to_the_query() {
-        assert_eq!(form_urlencoded("a&b=c?#/ü"), "?idMessage=a%26b%3Dc%3F%23%2F%C3%BC");
+        assert_eq!(query_for("a&b=c?#/ü"), "?idMessage=a%26b%3Dc%3F%23%2F%C3%BC");
     }
 }

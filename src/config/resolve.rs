@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use super::{Config, Environment, Instance, Partner, Settings, secret, value};
 use crate::account::{Account, ApiUrl, Credentials, InstanceId};
+use crate::journal::LONGEST_WINDOW;
 use crate::yaml::{self, Field, Refusal, Reported, Section, all};
 
 const FILE_LIMIT: u64 = 16 * 1024 * 1024;
 
 // The API keeps 30 days (api.md 1.3); its unit is the minute.
-const WINDOW: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(30 * 24);
+const WINDOW: RangeInclusive<Duration> = Duration::from_mins(1)..=LONGEST_WINDOW;
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(10);
 const MIN_INTERVAL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 const REFRESH_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(24);

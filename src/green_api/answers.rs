@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::account::{AccountError, InstanceId, Token};
-use crate::collector::{ContactType, Contacts, Recipients, Setting, Settings, StateInstance};
+use crate::collector::{ContactType, Contacts, EnabledSettings, Recipients, Setting, StateInstance};
 use crate::green_api::failure::Failure;
 use crate::journal::StatusMessage;
 use crate::label::LabelValue;
@@ -26,7 +26,7 @@ pub fn state(body: &[u8]) -> Result<StateInstance, Failure> {
 }
 
 /// Reads `getSettings` (api.md 2.6). A setting that the answer lacks is absent.
-pub fn settings(body: &[u8]) -> Result<Settings, Failure> {
+pub fn settings(body: &[u8]) -> Result<EnabledSettings, Failure> {
     // Read as they are written: whatever else a value is, it leaves out that setting alone.
     #[derive(Deserialize)]
     struct Answer<'a> {
@@ -410,7 +410,7 @@ mod tests {
     fn a_setting_is_on_or_off_by_word_or_boolean_and_anything_else_leaves_it_out_alone() {
         let check = |value: &str, expected: Option<bool>| {
             let body = format!(r#"{{"outgoingWebhook":{value},"incomingWebhook":"yes","other":1}}"#);
-            let mut all = Settings::from([(Setting::IncomingWebhook, true)]);
+            let mut all = EnabledSettings::from([(Setting::IncomingWebhook, true)]);
             all.extend(expected.map(|on| (Setting::OutgoingWebhook, on)));
             assert_eq!(settings(body.as_bytes()), Ok(all), "{value}");
         };
@@ -430,7 +430,7 @@ mod tests {
             let body = format!(r#"{{"{key}":"no"}}"#);
             assert_eq!(settings(body.as_bytes()), Ok([(setting, false)].into()), "{key}");
         }
-        assert_eq!(settings(b"{}"), Ok(Settings::new()));
+        assert_eq!(settings(b"{}"), Ok(EnabledSettings::new()));
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Failure {
     }
 
     /// No answer at all to a request that was given `timeout`.
-    pub fn of_request(error: reqwest::Error, timeout: Duration) -> Self {
+    pub(super) fn of_request(error: reqwest::Error, timeout: Duration) -> Self {
         if error.is_timeout() {
             return Self::timeout(timeout);
         }
@@ -69,7 +69,7 @@ impl Failure {
     }
 
     /// An answer that broke off, or wasn't complete within the `timeout` of its request.
-    pub fn of_body(error: reqwest::Error, timeout: Duration) -> Self {
+    pub(super) fn of_body(error: reqwest::Error, timeout: Duration) -> Self {
         if error.is_timeout() {
             return Self::timeout(timeout);
         }
@@ -142,7 +142,7 @@ fn is_broken_connection(cause: &(dyn Error + 'static)) -> bool {
     )
 }
 
-/// Whether a proxy made no way to the API. The type of such errors is hyper-util's own.
+/// Whether it was a proxy that could not connect to the API. The type of such errors is hyper-util's own.
 fn is_of_proxy(cause: &(dyn Error + 'static)) -> bool {
     cause.to_string().starts_with("tunnel error")
 }

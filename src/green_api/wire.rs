@@ -20,6 +20,13 @@
     reason = "only what is inlined is built for the widest registers of the machine"
 )]
 
+mod keys;
+mod number;
+mod plain;
+mod space;
+mod status;
+mod strings;
+
 use std::borrow::Cow;
 
 use fearless_simd::{Level, Simd, dispatch};
@@ -27,18 +34,11 @@ use fearless_simd_macros::simd;
 
 use crate::journal::Record;
 
-use keys::KnownKeys;
-use number::{Number, timestamp_of_number};
-use space::trim_space;
-use status::{Draft, Role};
-use strings::{closing_quote, ends_escaping, unescaped};
-
-mod keys;
-mod number;
-mod plain;
-mod space;
-mod status;
-mod strings;
+use self::keys::KnownKeys;
+use self::number::{Number, timestamp_of_number};
+use self::space::trim_space;
+use self::status::{Draft, Role};
+use self::strings::{closing_quote, ends_escaping, unescaped};
 
 /// The fold of a journal: takes its bytes as they come, cut anywhere, and gives its statuses.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ pub struct Entry {
     id: [u8; 16],
     earliest: Narrow<5>,
     seen_hour: Narrow<3>,
-    kind: KindNumber,
+    /// The number of its kind.
+    kind: u8,
     states: States,
 }
 
@@ -27,11 +28,12 @@ impl Entry {
 
     /// The entry of these parts, as they were on record.
     pub fn restore(id: StatusId, earliest: u64, seen_hour: u32, kind: Kind, states: States) -> Self {
+        const { assert!(Kind::COUNT <= 256) };
         Self {
             id: u128::from(id).to_le_bytes(),
             earliest: earliest.into(),
             seen_hour: u64::from(seen_hour).into(),
-            kind: kind.into(),
+            kind: kind.number().try_into().unwrap_or(u8::MAX),
             states,
         }
     }
@@ -53,7 +55,7 @@ impl Entry {
 
     /// The labels of its first sighting. Later ones are ignored, so that its states stay comparable with it (spec 7.6).
     pub fn kind(&self) -> Kind {
-        self.kind.into()
+        Kind::numbered(self.kind.into())
     }
 
     /// The states it has been through.
@@ -65,7 +67,7 @@ impl Entry {
     ///
     /// The hour never goes back: where the clock does, the entry is only kept for longer.
     #[must_use]
-    pub fn sighted(self, record: &Record, now: u64) -> Self {
+    pub(super) fn sighted(self, record: &Record, now: u64) -> Self {
         let is_stale = hour(now) >= self.seen_hour().saturating_add(Self::SEEN_GRAIN_HOURS);
         Self {
             earliest: self.earliest().min(record.timestamp).into(),
@@ -80,7 +82,7 @@ impl Entry {
     }
 
     /// Whether at least 31 days have passed since the last sighting (spec 7.3). After 32 days and an hour it always holds.
-    pub fn may_be_forgotten(&self, now: u64) -> bool {
+    pub(super) fn may_be_forgotten(&self, now: u64) -> bool {
         hour(now) >= self.seen_hour().saturating_add(Self::KEPT_HOURS)
     }
 }
@@ -106,25 +108,8 @@ impl<const BYTES: usize> From<Narrow<BYTES>> for u64 {
     }
 }
 
-/// A kind as its number among all kinds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct KindNumber(u8);
-
-impl From<Kind> for KindNumber {
-    fn from(kind: Kind) -> Self {
-        const { assert!(Kind::COUNT <= 256) };
-        Self(kind.number().try_into().unwrap_or(u8::MAX))
-    }
-}
-
-impl From<KindNumber> for Kind {
-    fn from(KindNumber(number): KindNumber) -> Self {
-        Self::numbered(number.into())
-    }
-}
-
 /// The hour of a time in Unix seconds.
-pub fn hour(now: u64) -> u32 {
+pub(super) fn hour(now: u64) -> u32 {
     u32::try_from(now / 3600).unwrap_or(u32::MAX)
 }
 
@@ -150,7 +135,7 @@ impl States {
 
     /// The states in either set.
     #[must_use]
-    pub fn union(self, other: Self) -> Self {
+    fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -202,9 +187,9 @@ mod tests {
     #[test]
     fn an_entry_says_what_was_put_into_it() {
         let check = |earliest, seen_hour| {
-            for number in 0..120 {
+            for number in 0..Kind::COUNT {
                 let id = StatusId::of(number.to_string());
-                let kind = Kind::from(KindNumber(number));
+                let kind = Kind::numbered(number);
                 let states = States::shown_by(StatusMessage::Sent);
                 let entry = Entry::restore(id, earliest, seen_hour, kind, states);
                 let said = (
@@ -215,7 +200,7 @@ mod tests {
                     entry.states(),
                 );
                 assert_eq!(said, (id, earliest, seen_hour, kind, states));
-                assert_eq!(KindNumber::from(kind), KindNumber(number));
+                assert_eq!(kind.number(), number);
             }
         };
         check(0, 0);
@@ -225,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_time_too_late_to_be_told_is_the_latest_that_can_be() {
-        let kind = Kind::from(KindNumber(0));
+        let kind = Kind::numbered(0);
         let entry = Entry::restore(StatusId::of(""), 1 << 40, 1 << 24, kind, States::default());
         assert_eq!((entry.earliest(), entry.seen_hour()), ((1 << 40) - 1, (1 << 24) - 1));
     }

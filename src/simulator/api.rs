@@ -7,10 +7,10 @@ use hyper::{Request, Response};
 use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
-use super::body::huge_journal;
+use super::body::{huge_journal, json_bytes};
 use super::method::{Method, Route};
 use super::site::{RETENTION_MINUTES, Site};
-use super::wire::{self, json_bytes};
+use super::wire;
 use super::{Received, Simulator, account, malformed, publish};
 use crate::clock::unix_seconds;
 use crate::label::LabelValue;

@@ -8,11 +8,17 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
+use serde::Serialize;
 
 use super::status::SimStatus;
-use super::wire::json_bytes;
 use crate::journal::TypeMessage;
 use crate::web::Body;
+
+/// `value` as JSON.
+pub(super) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
+    // Only maps with keys that aren't texts, and types that refuse, have no JSON; the simulator has neither.
+    serde_json::to_vec(value).unwrap_or_default()
+}
 
 /// A body that breaks the connection off after `sent`; without it, nothing at all is answered.
 pub(super) fn broken_off(sent: Option<Bytes>) -> Body {

@@ -7,15 +7,9 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use siphasher::sip::SipHasher13;
 
-use super::body::broken_off;
+use super::body::{broken_off, json_bytes};
 use super::calendar::date_and_time;
 use crate::web::{Body, full};
-
-/// `value` as JSON.
-pub(super) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
-    // Only maps with keys that aren't texts, and types that refuse, have no JSON; the simulator has neither.
-    serde_json::to_vec(value).unwrap_or_default()
-}
 
 /// An answer of the API proper.
 pub(super) fn api_answer(code: u16, body: Vec<u8>) -> Response<Body> {

@@ -50,7 +50,7 @@ impl Captures {
     }
 
     /// Whether anybody captures anything.
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.0.count.load(Ordering::Relaxed) > 0
     }
 }

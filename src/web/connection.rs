@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use super::requests::Requests;
+use super::activity::Activity;
 use super::settings::H2;
 use super::{Body, full};
 
@@ -87,14 +87,14 @@ where
     H: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let requests = Arc::new(Requests::default());
+    let activity = Arc::new(Activity::default());
     let connection = http1::Builder::new()
         // A slow head is an idle connection, and that is watched here.
         .header_read_timeout(None)
         .max_buf_size(MAX_HEADER_BYTES.into())
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service(handler, &requests));
-    run(connection, requests, connections);
+        .serve_connection(TokioIo::new(stream), service(handler, &activity));
+    run(connection, activity, connections);
 }
 
 fn serve_http2<S, H, F>(stream: S, handler: H, connections: &Connections)
@@ -103,7 +103,7 @@ where
     H: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let requests = Arc::new(Requests::default());
+    let activity = Arc::new(Activity::default());
     // For HTTP/1, hyper sees to it that the answer to a HEAD has no body.
     let handler = move |request: Request<Incoming>| {
         let is_head = request.method() == Method::HEAD;
@@ -119,8 +119,8 @@ where
         .keep_alive_timeout(Duration::from_secs(10))
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES.into())
-        .serve_connection(TokioIo::new(stream), service(handler, &requests));
-    run(connection, requests, connections);
+        .serve_connection(TokioIo::new(stream), service(handler, &activity));
+    run(connection, activity, connections);
 }
 
 /// The answer without its body, whose length it still tells.
@@ -135,15 +135,15 @@ fn head_of(answer: Response<Body>) -> Response<Body> {
 
 fn service<H, F>(
     handler: H,
-    requests: &Arc<Requests>,
+    activity: &Arc<Activity>,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + use<H, F>
 where
     H: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let requests = requests.clone();
+    let activity = activity.clone();
     service_fn(move |request| {
-        let under_way = requests.clone().begin();
+        let under_way = activity.clone().begin();
         let answer = handler(request);
         async move {
             let answer = answer.await;
@@ -159,7 +159,7 @@ where
 }
 
 /// Runs a connection in a task of its own, until it ends or is idle for too long.
-fn run<C>(connection: C, requests: Arc<Requests>, connections: &Connections)
+fn run<C>(connection: C, activity: Arc<Activity>, connections: &Connections)
 where
     C: GracefulConnection<Error = hyper::Error> + Send + 'static,
 {
@@ -169,7 +169,7 @@ where
         let stopped = async {
             // A client that doesn't say goodbye is not waited for.
             _ = stopping.wait_for(|stopping| *stopping).await;
-            requests.idle(FAREWELL).await;
+            activity.idle(FAREWELL).await;
         };
         tokio::select! {
             outcome = connection => {
@@ -177,7 +177,7 @@ where
                     debug!(%error, "connection broke off");
                 }
             }
-            () = requests.idle(IDLE_TIMEOUT) => debug!(timeout = ?IDLE_TIMEOUT, "closed an idle connection"),
+            () = activity.idle(IDLE_TIMEOUT) => debug!(timeout = ?IDLE_TIMEOUT, "closed an idle connection"),
             () = stopped => debug!("closed a connection on stopping"),
         }
     });
@@ -226,6 +226,11 @@ mod tests {
     use super::super::full;
     use super::*;
 
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    /// The beginning of a connection by HTTP/2, with empty settings.
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
     /// A connection by which 1 MiB is answered to every request, and what watches it.
     fn connection(serve: fn(DuplexStream, &Connections)) -> (DuplexStream, Connections) {
         let (client, server) = tokio::io::duplex(1024);
@@ -263,7 +268,6 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn clients_that_keep_a_connection_for_nothing_are_given_up() {
-        const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         let check = async |serve: fn(DuplexStream, &Connections), pieces: &[&[u8]], expected: u64| {
             let seconds = seconds_until_closed(connection(serve), pieces).await;
             assert!((expected..=expected + 1).contains(&seconds), "{seconds} s {pieces:?}");
@@ -274,7 +278,7 @@ mod tests {
         check(http1, &[REQUEST], 75).await;
         check(http2, &[], 75).await;
         // Pings are not answered either.
-        check(http2, &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"], 40).await;
+        check(http2, &[PREFACE], 40).await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -300,7 +304,7 @@ mod tests {
             serve_http1(stream, async |_| Response::new(full("a")), connections);
         });
         for _ in 0..10 {
-            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            client.write_all(REQUEST).await.unwrap();
             let mut status = [0; 15];
             client.read_exact(&mut status).await.unwrap();
             assert_eq!(&status, b"HTTP/1.1 200 OK");
@@ -320,7 +324,7 @@ mod tests {
             };
             serve_http1(stream, slow, connections);
         });
-        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        client.write_all(REQUEST).await.unwrap();
         let mut status = [0; 15];
         client.read_exact(&mut status).await.unwrap();
         assert_eq!(&status, b"HTTP/1.1 200 OK");
@@ -328,8 +332,6 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_say_goodbye_is_not_waited_for() {
-        const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-        const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         let check = async |serve: fn(DuplexStream, &Connections), sent: &[u8], before: u64, expected: u64| {
             let (mut client, connections) = connection(serve);
             client.write_all(sent).await.unwrap();

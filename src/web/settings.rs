@@ -76,7 +76,7 @@ fn settings(root: &Field<'_>, folder: &Path, files: &mut Watched) -> Result<Sett
 /// Whether HTTP/2 is offered, and the headers.
 fn http(field: &Field<'_>) -> Result<(bool, Vec<(HeaderName, HeaderValue)>), Reported> {
     let section = field.section(&["http2", "headers"])?;
-    let http2 = section.optional("http2", boolean);
+    let http2 = section.optional("http2", Field::boolean);
     let headers = section.optional("headers", headers);
     Ok((http2?.unwrap_or(true), headers?.unwrap_or_default()))
 }
@@ -130,16 +130,6 @@ fn rate_limit(field: &Field<'_>) -> Result<Option<RateLimit>, Reported> {
         return Err(section.missing(&["burst"], section.path(), message, Some(hint)));
     }
     Ok(Some(RateLimit { interval, burst }))
-}
-
-/// A boolean as YAML 1.1 has them, which Go's reader of these files speaks.
-pub(super) fn boolean(field: &Field<'_>) -> Result<bool, Reported> {
-    match field.text()? {
-        _ if field.is_quoted() => Err(field.refuse("`true` or `false` is expected, without quotes")),
-        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => Ok(true),
-        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" => Ok(false),
-        _ => Err(field.refuse("`true` or `false` is expected")),
-    }
 }
 
 /// HTTP/2's name in the TLS handshake.

@@ -12,7 +12,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, ServerConfig};
 
 use super::watched::Watched;
-use super::{client_policy, offer, settings};
+use super::{client_policy, offer};
 use crate::yaml::{Field, Reported, Section, quoted};
 
 /// What is served by TLS.
@@ -47,7 +47,7 @@ pub(super) fn read(section: &Section<'_>, folder: &Path, files: &mut Watched) ->
     let names = policy.and_then(|policy| client_policy::allowed_names(section, policy));
     let versions = offer::versions(section);
     let provider = offer::provider(section, &versions);
-    let prefer_own_order = section.optional("prefer_server_cipher_suites", settings::boolean);
+    let prefer_own_order = section.optional("prefer_server_cipher_suites", Field::boolean);
 
     let policy_is_written = section
         .field("client_auth_type")

@@ -76,6 +76,16 @@ impl<'a> Field<'a> {
             .map_err(|error: T::Err| self.refuse(error.to_string()))
     }
 
+    /// A boolean, in any of the words of YAML 1.1.
+    pub(crate) fn boolean(&self) -> Result<bool, Reported> {
+        match self.text()? {
+            _ if self.is_quoted() => Err(self.refuse("`true` or `false` is expected, without quotes")),
+            "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => Ok(true),
+            "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" => Ok(false),
+            _ => Err(self.refuse("`true` or `false` is expected")),
+        }
+    }
+
     /// The items of a list.
     pub(crate) fn list(&self) -> Result<Vec<Self>, Reported> {
         let Value::List(items) = &self.node.value else {

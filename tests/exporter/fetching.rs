@@ -173,7 +173,7 @@ async fn an_answer_that_is_read_as_a_whole_may_have_32_mib() {
     let mut exporter = Exporter::start(&config(&simulator, &url, collectors), &[]).await;
     let page = exporter.metrics().await;
     assert_eq!(gauge(&page, "greenapi_up", 0), Some(1.0));
-    let line = exporter.logged("cannot collect").await;
+    let line = exporter.logged("cannot run the collector").await;
     assert!(
         line.contains("getMessagesCount") && line.contains("too_large"),
         "{line}"

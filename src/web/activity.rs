@@ -1,4 +1,4 @@
-//! The requests of a connection, and whether there are any.
+//! What happens on a connection: which requests are under way, and since when none is.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +10,7 @@ use crate::lock::locked;
 
 /// The requests of a connection. One rule ends all that would never end by itself: a client that sends nothing, that
 /// sends a head byte by byte, that doesn't take its answer, or that is gone.
-pub(super) struct Requests(Mutex<State>);
+pub(super) struct Activity(Mutex<State>);
 
 struct State {
     /// The requests by their number; each with the time at which its answer could be taken, once it can.
@@ -21,7 +21,7 @@ struct State {
     moved: Instant,
 }
 
-impl Default for Requests {
+impl Default for Activity {
     fn default() -> Self {
         Self(Mutex::new(State {
             under_way: BTreeMap::new(),
@@ -31,7 +31,7 @@ impl Default for Requests {
     }
 }
 
-impl Requests {
+impl Activity {
     /// A request is under way until what is returned is dropped.
     pub(super) fn begin(self: Arc<Self>) -> UnderWay {
         let mut state = self.state();
@@ -40,7 +40,7 @@ impl Requests {
         state.under_way.insert(number, None);
         state.moved = Instant::now();
         drop(state);
-        UnderWay { requests: self, number }
+        UnderWay { activity: self, number }
     }
 
     /// Completes once nothing was under way for `limit`, or an answer hasn't been taken for as long, whatever else is asked meanwhile.
@@ -71,14 +71,14 @@ impl State {
 
 /// A request that is answered, or whose answer isn't taken yet.
 pub(super) struct UnderWay {
-    requests: Arc<Requests>,
+    activity: Arc<Activity>,
     number: u64,
 }
 
 impl UnderWay {
     /// The answer is there for the client to take.
     pub(super) fn answered(&self) {
-        self.requests
+        self.activity
             .state()
             .under_way
             .insert(self.number, Some(Instant::now()));
@@ -87,7 +87,7 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut state = self.requests.state();
+        let mut state = self.activity.state();
         state.under_way.remove(&self.number);
         state.moved = Instant::now();
     }
