@@ -181,6 +181,7 @@ impl Books {
     pub fn submit(&self, id: InstanceId, journal: Journal, asked_at: SystemTime) {
         let mut state = self.state();
         let Some(book) = state.by_instance.get_mut(&id) else {
+            error!(%id, "an answer is not counted, as its instance has no ledger: this is a bug");
             return;
         };
         let changes = book.ledger.changes(&journal, unix_seconds(asked_at));

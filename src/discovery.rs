@@ -33,6 +33,8 @@ struct Latest {
     malformed: u64,
     /// Whether the latest attempt failed.
     has_failed: bool,
+    /// How many attempts, up to the latest, were rate limited in succession.
+    rate_limited_in_a_row: u32,
 }
 
 impl Discovery {
@@ -79,15 +81,16 @@ impl Discovery {
         self.flight.latest().listing
     }
 
-    /// How the instances of `listing` are collected beside those that are configured. What is wrong with the others is logged without
-    /// what they hold.
+    /// How the instances of `listing` are collected that are not configured themselves. What is wrong with the others is logged without what
+    /// they hold.
     pub fn instances(
         &self,
         listing: &[PartnerInstance],
         configured: &[Arc<config::Instance>],
     ) -> Vec<Arc<config::Instance>> {
+        let own: BTreeSet<InstanceId> = configured.iter().map(|instance| instance.account.id).collect();
         let mut discovered = Vec::with_capacity(listing.len());
-        for instance in listing {
+        for instance in listing.iter().filter(|instance| !own.contains(&instance.id_instance)) {
             match self.configuration_of(instance) {
                 Ok(instance) => discovered.push(Arc::new(instance)),
                 Err(error) => warn!(id = %instance.id_instance, %error, "left out an instance of the partner account"),
@@ -135,7 +138,7 @@ async fn fetch(partner: config::Partner, client: Client, previous: Latest, start
             let latest = Latest {
                 listing: Some(listing),
                 malformed,
-                has_failed: false,
+                ..Latest::default()
             };
             (latest, start + partner.refresh_interval)
         }
@@ -151,9 +154,16 @@ async fn fetch(partner: config::Partner, client: Client, previous: Latest, start
                 let hint = is_misaddressed.then_some("check the `api_url` and the token of `partner`");
                 warn!(result, cause, hint, "cannot list the partner account's instances");
             }
-            let wait = failure.result.wait(failure.retry_after, 1);
+            let is_limited = failure.result == FetchResult::RateLimited;
+            let rate_limited_in_a_row = if is_limited {
+                previous.rate_limited_in_a_row + 1
+            } else {
+                0
+            };
+            let wait = failure.result.wait(failure.retry_after, rate_limited_in_a_row);
             let latest = Latest {
                 has_failed: true,
+                rate_limited_in_a_row,
                 ..previous
             };
             (latest, (start + RETRY_INTERVAL).max(Instant::now() + wait))
@@ -248,23 +258,24 @@ mod tests {
         }
     }
 
+    fn configured(id: u64, name: &str) -> Arc<config::Instance> {
+        Arc::new(config::Instance {
+            account: Account {
+                id: id.into(),
+                name: name.into(),
+            },
+            credentials: credentials(),
+            token_source: TokenSource::Inline,
+            settings: Settings::default().into(),
+        })
+    }
+
     fn element(id: u64, name: &str) -> Value {
         json!({"idInstance": id, "name": name, "apiTokenInstance": "a"})
     }
 
     #[test]
     fn a_discovered_instance_takes_no_name_that_another_has_nor_the_id_of_another() {
-        let configured = |id: u64, name: &str| {
-            Arc::new(config::Instance {
-                account: Account {
-                    id: id.into(),
-                    name: name.into(),
-                },
-                credentials: credentials(),
-                token_source: TokenSource::Inline,
-                settings: Settings::default().into(),
-            })
-        };
         let configured = [configured(1, "berlin"), configured(2, "2")];
         let check = |name: &str, expected: [&str; 2]| {
             let list = json!([element(8, name), element(9, "paris")]);
@@ -278,6 +289,13 @@ mod tests {
         check("8", ["8", "paris"]);
         check("10", ["10", "paris"]);
         check("paris", ["8", "9"]);
+    }
+
+    #[test]
+    fn an_instance_that_is_configured_itself_is_collected_as_configured() {
+        let configured = [configured(1, "berlin")];
+        let list = json!([element(1, "rome"), element(8, "rome")]);
+        assert_eq!(collected(&list, &configured), [(8, "rome".to_owned())]);
     }
 
     #[test]

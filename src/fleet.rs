@@ -94,17 +94,18 @@ impl Fleet {
         for target in after.targets.values().chain(after.aside.values()) {
             target.end_wait();
         }
-        self.forget_abandoned();
         Ok(())
     }
 
     /// Drops the ledgers of which nothing is known any more, as nobody has collected their instances for so long. As long as a partner
     /// account's instances are not known, each may be one of them.
     pub fn forget_abandoned(&self) {
-        let is_kept = |id| {
-            let present = self.present();
-            present.plan.is_unlisted() || present.targets.contains_key(&id)
-        };
+        let present = self.present();
+        if present.plan.is_unlisted() {
+            return;
+        }
+        // A target that is set aside goes on with its ledger if it comes back.
+        let is_kept = |id| present.targets.contains_key(&id) || present.aside.contains_key(&id);
         self.books.forget_abandoned(self.clock.now(), is_kept);
     }
 
@@ -241,11 +242,16 @@ impl Fleet {
 
     /// Replaces what is collected by what `next` makes of it; `None` keeps it. Returns what is collected then.
     fn replace(&self, next: impl FnOnce(&Present) -> Option<Present>) -> Arc<Present> {
-        let mut present = locked(&self.present);
-        if let Some(next) = next(&present) {
+        let after = {
+            let mut present = locked(&self.present);
+            let Some(next) = next(&present) else {
+                return present.clone();
+            };
             *present = Arc::new(next);
-        }
-        present.clone()
+            present.clone()
+        };
+        self.forget_abandoned();
+        after
     }
 }
 
@@ -253,7 +259,6 @@ impl Plan {
     /// What is collected by it: the targets of its configuration and its listing. What was collected `before` in the same way goes on;
     /// what is configured otherwise keeps what is known of it.
     fn collecting(self, shard: Shard, before: &Targets) -> Present {
-        // An instance that is listed and discovered is collected as it is listed.
         let discovered = match (&self.discovery, &self.listing) {
             (Some(discovery), Some(listing)) => discovery.instances(listing, &self.config.instances),
             _ => Vec::new(),
@@ -351,4 +356,84 @@ fn discovery(config: &Config, before: Option<&Arc<Discovery>>) -> Option<Arc<Dis
     let partner = config.partner.as_ref()?;
     let same = before.and_then(|before| before.reconfigured(partner));
     Some(Arc::new(same.unwrap_or_else(|| Discovery::new(partner.clone()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::account::{Account, Credentials};
+    use crate::config::{InstanceApiUrl, Partner, Settings, TokenSource};
+    use crate::simulator::{Simulator, World};
+
+    /// A clock that begins in 1970, and how many days it has run.
+    fn clock() -> (Clock, Arc<AtomicU32>) {
+        let days = Arc::new(AtomicU32::new(1));
+        let told = days.clone();
+        let now = move || SystemTime::UNIX_EPOCH + Duration::from_hours(24) * told.load(Ordering::Relaxed);
+        (Clock::new(now), days)
+    }
+
+    fn credentials(api_url: &str, token: &str) -> Credentials {
+        Credentials {
+            api_url: api_url.parse().unwrap(),
+            token: token.parse().unwrap(),
+        }
+    }
+
+    fn has_ledger(books: &AllBooks, id: InstanceId) -> bool {
+        books.outgoing.view(id).created != SystemTime::UNIX_EPOCH
+    }
+
+    #[tokio::test]
+    async fn an_instance_whose_request_is_under_way_keeps_its_ledger_while_it_is_not_listed() {
+        let id = InstanceId::from(1_101_000_001);
+        let instance = config::Instance {
+            account: Account {
+                id,
+                name: "shop".into(),
+            },
+            credentials: credentials("http://localhost:9", "a"),
+            token_source: TokenSource::Inline,
+            settings: Settings::default().into(),
+        };
+        let listing = Config {
+            instances: vec![instance.into()],
+            ..Config::default()
+        };
+        let ((clock, days), books) = (clock(), AllBooks::default());
+        let fleet = Fleet::new(listing.clone(), Shard::ONLY, books.clone(), clock).unwrap();
+        fleet.collect(Instant::now()).await;
+        days.store(41, Ordering::Relaxed);
+        fleet.reload(Config::default()).unwrap();
+        fleet.reload(listing).unwrap();
+        assert!(has_ledger(&books, id));
+    }
+
+    #[tokio::test]
+    async fn abandoned_ledgers_are_dropped_once_the_partner_account_is_listed() {
+        let id = InstanceId::from(1_101_000_001);
+        let ((clock, days), books) = (clock(), AllBooks::default());
+        books.outgoing.begin(id, clock.now());
+        days.store(41, Ordering::Relaxed);
+        let simulator = Simulator::new(World::new(7, clock.clone(), []));
+        let partner = Partner {
+            credentials: credentials(&simulator.start().unwrap(), simulator.partner_token()),
+            token_source: TokenSource::Inline,
+            refresh_interval: Duration::from_mins(5),
+            instance_api_url: InstanceApiUrl::default(),
+            defaults: Settings::default().into(),
+        };
+        let config = Config {
+            partner: Some(partner),
+            ..Config::default()
+        };
+        let fleet = Fleet::new(config, Shard::ONLY, books.clone(), clock).unwrap();
+        fleet.forget_abandoned();
+        assert!(has_ledger(&books, id), "it may be one of the account's");
+        fleet.list(Instant::now() + Duration::from_mins(1)).await;
+        assert!(!has_ledger(&books, id));
+    }
 }

@@ -33,7 +33,7 @@ struct State<T> {
 pub struct Landing<T> {
     /// The new value.
     pub value: T,
-    /// When the next fetch may start.
+    /// When the next fetch may start; not before `earliest`.
     pub due: Instant,
     /// When it may start if the wait is ended.
     pub earliest: Instant,
@@ -127,7 +127,7 @@ impl<T> Flight<T> {
         let due = if state.is_wait_over { due.min(earliest) } else { due };
         *state = State {
             latest: value,
-            due: Some(due),
+            due: Some(due.max(earliest)),
             earliest,
             departed: state.departed,
             is_wait_over: false,
@@ -306,5 +306,17 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1)).await;
         flight.start_if_due(slow(2));
         assert_eq!(landed(&flight).await, Some(12));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_is_never_due_before_the_earliest_time() {
+        let flight = Flight::new(0);
+        flight.start_if_due(land(1, Duration::ZERO));
+        assert_eq!(landed(&flight).await, Some(1));
+        flight.start_if_due(land(2, Duration::ZERO));
+        assert_eq!(landed(&flight).await, Some(1));
+        tokio::time::advance(SECOND).await;
+        flight.start_if_due(land(3, Duration::ZERO));
+        assert_eq!(landed(&flight).await, Some(3));
     }
 }

@@ -192,8 +192,10 @@ impl Pages {
             };
             return Ok(self.render(request.headers(), vec![instance], None, permit));
         }
-        // It may be one of a partner account, which is only known once that is listed.
-        self.fleet.list(deadline).await;
+        if self.fleet.find(&query.target).is_none() {
+            // It may be one of a partner account, which is only known once that is listed.
+            self.fleet.list(deadline).await;
+        }
         let Some(config) = self.fleet.find(&query.target) else {
             return self.unknown_target();
         };

@@ -43,8 +43,8 @@ pub struct Store {
     path: PathBuf,
     /// Absent after an error until the next attempt, which opens it again: redb refuses everything once a write has failed.
     database: Option<Database>,
-    /// How often the file had been opened when this store was.
-    openings: u64,
+    /// The mark that this opening left in the file.
+    opening: u64,
     /// Which file it is, whatever has its name later.
     identity: file::Identity,
 }
@@ -58,16 +58,16 @@ impl Store {
     pub fn open(directory: &Path) -> Result<(Self, BTreeMap<InstanceId, Ledger>), StoreError> {
         let path = directory.join(FILE);
         look_into(directory)?;
-        let database = match file::open(&path)? {
-            Some(database) => database,
-            None => file::create(directory, &path)?,
+        let (database, identity) = match file::open(&path)? {
+            Some(opened) => opened,
+            None => file::create(&path)?,
         };
         let ledgers = load_intact(&database, &path)?;
-        let openings = file::count_opening(&database).map_err(|error| StoreError::new(&path, error))?;
+        let opening = file::mark_opening(&database).map_err(|error| StoreError::new(&path, error))?;
         let store = Self {
             database: Some(database),
-            openings,
-            identity: file::identity(&path)?,
+            opening,
+            identity,
             path,
         };
         Ok((store, ledgers))
@@ -81,8 +81,8 @@ impl Store {
     pub fn check(directory: &Path) -> Result<Option<usize>, StoreError> {
         let path = directory.join(FILE);
         look_into(directory)?;
-        let Some(database) = file::open(&path)? else {
-            file::try_creating(directory, &path)?;
+        let Some((database, _)) = file::open(&path)? else {
+            file::try_creating(&path)?;
             return Ok(None);
         };
         let ledgers = load_intact(&database, &path)?;
@@ -138,7 +138,7 @@ impl Store {
 
     fn commit(&mut self, write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StoreError> {
         // What is written to a file that was removed or replaced is lost.
-        let is_in_place = file::identity(&self.path).ok() == Some(self.identity);
+        let is_in_place = file::identity(&self.path) == Some(self.identity);
         let database = match self.database.take().filter(|_| is_in_place) {
             Some(database) => database,
             None => self.reopen()?,
@@ -151,12 +151,12 @@ impl Store {
     /// Opens the file once more, if nobody else has had it open since.
     fn reopen(&mut self) -> Result<Database, StoreError> {
         let path = self.path.clone();
-        let Some(database) = file::open(&self.path)? else {
+        let Some((database, identity)) = file::open(&path)? else {
             return Err(StoreError::Overtaken { path });
         };
-        match file::openings(&database) {
-            Ok(Some(openings)) if openings == self.openings => {
-                self.identity = file::identity(&path)?;
+        match file::latest_opening(&database) {
+            Ok(Some(latest)) if latest == self.opening => {
+                self.identity = identity;
                 Ok(database)
             }
             Ok(_) => Err(StoreError::Overtaken { path }),
@@ -252,6 +252,9 @@ mod tests {
         for _ in 0..2 {
             assert!(write().unwrap_err().contains("it was removed"));
         }
+        // Another process makes a ledger anew, and opens it as often as this one.
+        drop(Store::open(folder.path()).unwrap());
+        assert!(write().unwrap_err().contains("another process has written to it"));
         fs::write(&path, "another").unwrap();
         write().unwrap_err();
         fs::rename(&aside, &path).unwrap();

@@ -86,13 +86,13 @@ impl<T: Clone + Send + Sync + 'static> Call<T> {
     }
 
     /// How far from a run that `found` this the next is. What it would tell is missing after a failure, so that it is soon tried again, but only
-    /// once in a row: a failure that lasts must not use up what is allowed in a month.
+    /// once in a row: each attempt may count towards what is allowed in a month.
     fn spacing_after(&self, found: Option<&T>, previous: Option<&Run<T>>) -> Duration {
         let is_final = |found: Option<&T>| found.is_some_and(self.is_final);
         if is_final(found) || previous.is_some_and(|run| !is_final(run.found.as_ref())) {
             self.spacing
         } else {
-            self.spacing.min(LONGEST_RETRY)
+            self.spacing.min(SPACING_AFTER_NOTHING)
         }
     }
 
@@ -105,8 +105,8 @@ impl<T: Clone + Send + Sync + 'static> Call<T> {
     }
 }
 
-/// The most of a method's own spacing that counts after a failure.
-const LONGEST_RETRY: Duration = Duration::from_mins(5);
+/// How far apart runs are, at most, after one that found nothing.
+const SPACING_AFTER_NOTHING: Duration = Duration::from_mins(5);
 
 #[cfg(test)]
 mod tests {

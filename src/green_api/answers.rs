@@ -200,17 +200,9 @@ fn optional_text<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Option<Stri
 }
 
 fn number_or_text<'a, D: Deserializer<'a>>(deserializer: D) -> Result<InstanceId, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Id {
-        Number(u64),
-        Text(String),
-    }
-    let text = match Id::deserialize(deserializer)? {
-        Id::Number(id) => id.to_string(),
-        Id::Text(text) => text,
-    };
-    text.parse().map_err(serde::de::Error::custom)
+    let written = <&RawValue>::deserialize(deserializer)?.get();
+    let text = written.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    text.unwrap_or(written).parse().map_err(serde::de::Error::custom)
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
@@ -238,7 +230,7 @@ fn read_each_object<'a, T: Deserialize<'a> + Default>(
     read_each(body, |element| {
         let json = element.get().as_bytes();
         if is_object(json) {
-            on_object(object(json).unwrap_or_default());
+            on_object(serde_json::from_slice(json).unwrap_or_default());
         }
     })
 }

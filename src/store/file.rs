@@ -1,6 +1,6 @@
 //! The file of the ledgers: how it comes into being, is recognised and written.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -11,10 +11,10 @@ use redb::{Builder, Database, ReadableDatabase, TableDefinition, WriteTransactio
 
 use super::{ENTRIES, FILE, SUMMARIES, StoreError, VERSION};
 
-/// Marks the file as ours: its format version, and how often it was opened.
+/// Marks the file as ours: its format version, and which opening was the latest.
 const FORMAT: TableDefinition<&str, u64> = TableDefinition::new("greenapi_exporter_ledger");
 const FORMAT_VERSION: &str = "version";
-const FORMAT_OPENINGS: &str = "openings";
+const FORMAT_OPENING: &str = "opening";
 
 /// Memory for pages of the file. The ledgers are in memory anyway; this only helps to find where to write.
 const CACHE_BYTES: usize = 2 << 20;
@@ -22,27 +22,31 @@ const CACHE_BYTES: usize = 2 << 20;
 /// A file's device and number, which no other file has while it is open.
 pub(super) type Identity = (u64, u64);
 
-/// Which file has the name `path`.
-pub(super) fn identity(path: &Path) -> Result<Identity, StoreError> {
-    let metadata = std::fs::metadata(path).map_err(|error| StoreError::new(path, redb::Error::Io(error)))?;
-    Ok((metadata.dev(), metadata.ino()))
+/// Which file has the name `path`; `None` where there is none, or nobody can tell.
+pub(super) fn identity(path: &Path) -> Option<Identity> {
+    std::fs::metadata(path).ok().map(|metadata| identity_of(&metadata))
+}
+
+fn identity_of(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
 }
 
 /// Opens the file and sees that it is a ledger of our version; `None` where there is none.
-pub(super) fn open(path: &Path) -> Result<Option<Database>, StoreError> {
+pub(super) fn open(path: &Path) -> Result<Option<(Database, Identity)>, StoreError> {
     let file = match OpenOptions::new().read(true).write(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StoreError::new(path, redb::Error::Io(error))),
     };
     let failed = |error| StoreError::new(path, error);
+    let metadata = file.metadata().map_err(|error| failed(error.into()))?;
     // redb would make a new database of an empty file.
-    if file.metadata().map_err(|error| failed(error.into()))?.len() == 0 {
+    if metadata.len() == 0 {
         return Err(StoreError::Foreign { path: path.to_owned() });
     }
     let database = database(file).map_err(failed)?;
     match format(&database, FORMAT_VERSION).map_err(failed)? {
-        Some(VERSION) => Ok(Some(database)),
+        Some(VERSION) => Ok(Some((database, identity_of(&metadata)))),
         Some(found) => Err(StoreError::OtherVersion {
             path: path.to_owned(),
             found,
@@ -52,28 +56,30 @@ pub(super) fn open(path: &Path) -> Result<Option<Database>, StoreError> {
 }
 
 /// Makes an empty ledger.
-pub(super) fn create(directory: &Path, path: &Path) -> Result<Database, StoreError> {
-    create_as(path, directory, path)
+pub(super) fn create(path: &Path) -> Result<(Database, Identity), StoreError> {
+    create_as(path, path)
 }
 
 /// Sees whether the ledger at `path` could be made, and leaves nothing behind.
-pub(super) fn try_creating(directory: &Path, path: &Path) -> Result<(), StoreError> {
-    let name = unused_name(directory);
-    create_as(&name, directory, path)?;
+pub(super) fn try_creating(path: &Path) -> Result<(), StoreError> {
+    let name = unused_name(path);
+    create_as(&name, path)?;
     std::fs::remove_file(name).map_err(|error| StoreError::new(path, redb::Error::Io(error)))
 }
 
 /// Makes an empty ledger under another name and gives it the name `name` when it is complete, so that no crash leaves half of one. Errors
-/// speak of the ledger at `path`.
-fn create_as(name: &Path, directory: &Path, path: &Path) -> Result<Database, StoreError> {
+/// speak of the ledger at `path`, which is in the same directory.
+fn create_as(name: &Path, path: &Path) -> Result<(Database, Identity), StoreError> {
     let failed = |error: redb::Error| StoreError::new(path, error);
-    let (file, draft) = draft(directory).map_err(|error| failed(error.into()))?;
-    let made = fill(file).map_err(failed).and_then(|database| {
+    let draft = unused_name(path);
+    let file = new_file(&draft).map_err(|error| failed(error.into()))?;
+    let made = fill(file).map_err(failed).and_then(|made| {
         // Unlike a new name, a second one can't take the place of another process' ledger.
         std::fs::hard_link(&draft, name).map_err(|error| not_linked(path, &error))?;
+        let directory = path.parent().unwrap_or(Path::new("."));
         let synced = File::open(directory).and_then(|directory| directory.sync_all());
         synced.map_err(|error| failed(error.into()))?;
-        Ok(database)
+        Ok(made)
     });
     // What is left of a failure is as useless as what is left of a success.
     std::fs::remove_file(&draft).map_err(|error| failed(error.into()))?;
@@ -91,37 +97,33 @@ fn not_linked(path: &Path, error: &io::Error) -> StoreError {
     }
 }
 
-/// A name in `directory` that no file has.
-fn unused_name(directory: &Path) -> PathBuf {
-    // A process number would not do: in containers it is the same everywhere.
-    directory.join(format!("{FILE}.{:016x}", RandomState::new().hash_one(FILE)))
+/// A name beside `path` that no file has.
+fn unused_name(path: &Path) -> PathBuf {
+    path.with_file_name(format!("{FILE}.{:016x}", unique()))
 }
 
-/// An empty file under a name that no other has, and that name.
-fn draft(directory: &Path) -> io::Result<(File, PathBuf)> {
-    let draft = unused_name(directory);
+/// A number that nobody else has. That of the process would not do: in containers it is the same everywhere.
+fn unique() -> u64 {
+    RandomState::new().hash_one(FILE)
+}
+
+fn new_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    let file = options
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)?;
-    Ok((file, draft))
+    let options = options.read(true).write(true).create_new(true);
+    options.mode(0o600).open(path)
 }
 
 /// Makes an empty ledger of an empty file.
-fn fill(file: File) -> Result<Database, redb::Error> {
+fn fill(file: File) -> Result<(Database, Identity), redb::Error> {
+    let identity = identity_of(&file.metadata()?);
     let database = database(file)?;
     commit(&database, |transaction| {
         transaction.open_table(SUMMARIES)?;
         transaction.open_table(ENTRIES)?;
-        let mut format = transaction.open_table(FORMAT)?;
-        format.insert(FORMAT_VERSION, VERSION)?;
-        format.insert(FORMAT_OPENINGS, 0)?;
+        transaction.open_table(FORMAT)?.insert(FORMAT_VERSION, VERSION)?;
         Ok(())
     })?;
-    Ok(database)
+    Ok((database, identity))
 }
 
 fn database(file: File) -> Result<Database, redb::Error> {
@@ -148,17 +150,17 @@ fn format(database: &Database, key: &str) -> Result<Option<u64>, redb::Error> {
     Ok(table.get(key)?.map(|value| value.value()))
 }
 
-/// How often the file has been opened.
-pub(super) fn openings(database: &Database) -> Result<Option<u64>, redb::Error> {
-    format(database, FORMAT_OPENINGS)
+/// The mark of the latest opening.
+pub(super) fn latest_opening(database: &Database) -> Result<Option<u64>, redb::Error> {
+    format(database, FORMAT_OPENING)
 }
 
-/// Counts that the file was opened, and finds out at once whether it can be written.
-pub(super) fn count_opening(database: &Database) -> Result<u64, redb::Error> {
-    let openings = openings(database)?.unwrap_or(0).saturating_add(1);
+/// Marks the file with a number that no other opening has, and finds out at once whether it can be written.
+pub(super) fn mark_opening(database: &Database) -> Result<u64, redb::Error> {
+    let mark = unique();
     commit(database, |transaction| {
-        transaction.open_table(FORMAT)?.insert(FORMAT_OPENINGS, openings)?;
+        transaction.open_table(FORMAT)?.insert(FORMAT_OPENING, mark)?;
         Ok(())
     })?;
-    Ok(openings)
+    Ok(mark)
 }

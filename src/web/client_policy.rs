@@ -20,6 +20,11 @@ pub(super) enum ClientPolicy {
 }
 
 impl ClientPolicy {
+    /// Whether a certificate must be an authority's.
+    pub(super) fn verifies(self) -> bool {
+        matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify)
+    }
+
     /// Whether a client without a certificate is refused.
     pub(super) fn requires(self) -> bool {
         matches!(self, Self::RequireAny | Self::RequireAndVerify)

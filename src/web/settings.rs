@@ -11,7 +11,7 @@ use hyper::header::{
 use rustls::ServerConfig;
 
 use super::rate_limit::RateLimit;
-use super::tls::{self, Tls};
+use super::tls;
 use super::users::{Cost, Users};
 use super::watched::Watched;
 use crate::duration::GoDuration;
@@ -24,7 +24,7 @@ pub(super) struct Settings {
     /// Go with every answer.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) users: Users,
-    /// The keys that keep out clients who don't prove who they are.
+    /// What keeps out clients who don't prove who they are.
     pub(super) demands: Vec<&'static str>,
     pub(super) rate_limit: Option<RateLimit>,
 }
@@ -41,7 +41,9 @@ impl Settings {
 fn settings(root: &Field<'_>, folder: &Path, files: &mut Watched) -> Result<Settings, Reported> {
     let section = (!root.is_nothing()).then(|| root.section(&ROOT)).transpose()?;
     let field = |key| section.as_ref()?.field(key);
-    let tls = field("tls_server_config").map(|field| tls::read(&field.section(&tls::KEYS)?, folder, files));
+    let mut demands = Vec::new();
+    let tls = field("tls_server_config");
+    let tls = tls.map(|field| tls::read(&field.section(&tls::KEYS)?, folder, files, &mut demands));
     let http = field("http_server_config").map(|field| http(&field));
     let rate_limit = field("rate_limit").map(|field| rate_limit(&field));
     let users = field("basic_auth_users").map(|field| users(&field));
@@ -49,21 +51,14 @@ fn settings(root: &Field<'_>, folder: &Path, files: &mut Watched) -> Result<Sett
     let users = Users::new(users.transpose()?.unwrap_or_default())
         .map_err(|_| root.refuse_file("cannot get random numbers from the system"))?;
     let (http2, headers) = http.transpose()?.unwrap_or((true, Vec::new()));
-    let mut demands = Vec::new();
     if !users.is_empty() {
-        demands.push("basic_auth_users");
+        demands.push("`basic_auth_users`");
     }
-    let tls = tls.transpose()?.flatten().map(
-        |Tls {
-             mut config,
-             demands: of_clients,
-         }| {
-            let protocols: &[&[u8]] = if http2 { &[H2, b"http/1.1"] } else { &[b"http/1.1"] };
-            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-            demands.extend(of_clients);
-            Arc::new(config)
-        },
-    );
+    let tls = tls.transpose()?.flatten().map(|mut config| {
+        let protocols: &[&[u8]] = if http2 { &[H2, b"http/1.1"] } else { &[b"http/1.1"] };
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Arc::new(config)
+    });
     Ok(Settings {
         tls,
         headers,

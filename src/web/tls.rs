@@ -15,13 +15,6 @@ use super::watched::Watched;
 use super::{client_policy, offer};
 use crate::yaml::{Field, Reported, Section, quoted};
 
-/// What is served by TLS.
-pub(super) struct Tls {
-    pub(super) config: ServerConfig,
-    /// The keys that say who clients must prove to be.
-    pub(super) demands: Vec<&'static str>,
-}
-
 /// The keys of the section.
 pub(super) const KEYS: [&str; 13] = [
     "cert",
@@ -39,8 +32,14 @@ pub(super) const KEYS: [&str; 13] = [
     "client_allowed_sans",
 ];
 
-/// What to serve TLS with; `None` where the section asks for none. Files that it names count from `folder`.
-pub(super) fn read(section: &Section<'_>, folder: &Path, files: &mut Watched) -> Result<Option<Tls>, Reported> {
+/// What to serve TLS with; `None` where the section asks for none. Files that it names count from `folder`. What clients must prove is
+/// added to `demands`.
+pub(super) fn read(
+    section: &Section<'_>,
+    folder: &Path,
+    files: &mut Watched,
+    demands: &mut Vec<&'static str>,
+) -> Result<Option<ServerConfig>, Reported> {
     let mut pem = |keys| read_pem(section, keys, folder, files);
     let (certificate, key, authority) = (pem(CERTIFICATE), pem(KEY), pem(AUTHORITY));
     let policy = client_policy::read(section);
@@ -75,24 +74,28 @@ pub(super) fn read(section: &Section<'_>, folder: &Path, files: &mut Watched) ->
     let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions?);
     let builder = builder.map_err(|error| certificate.refuse(error.to_string()))?;
     let (clients, names) = (clients?, names?);
-    let demands = [
-        ("client_auth_type", policy.requires()),
-        ("client_ca_file", names_authority),
-        ("client_allowed_sans", names.is_some()),
+    let of_clients = [
+        ("the need of a certificate (`client_auth_type`)", policy.requires()),
+        (
+            "the verification of certificates (`client_auth_type`)",
+            policy.verifies(),
+        ),
+        ("`client_ca_file`", names_authority && policy.verifies()),
+        ("`client_allowed_sans`", names.is_some()),
     ];
+    demands.extend(
+        of_clients
+            .iter()
+            .filter(|(_, is_made)| *is_made)
+            .map(|(demand, _)| *demand),
+    );
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(clients) => builder.with_client_cert_verifier(Arc::new(clients.allowing(names))),
     };
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity?)));
     config.ignore_client_order = prefer_own_order?.unwrap_or(true);
-    Ok(Some(Tls {
-        config,
-        demands: demands
-            .into_iter()
-            .filter_map(|(key, is_made)| is_made.then_some(key))
-            .collect(),
-    }))
+    Ok(Some(config))
 }
 
 /// What stands after the first of `keys`, or in the file that the second names, which the toolkit prefers.

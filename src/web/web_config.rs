@@ -117,8 +117,8 @@ fn needs_restart(before: &Settings, after: &Settings) -> Option<String> {
         return Some("TLS is switched on or off only by a restart".to_owned());
     }
     // While a file is being written its end is missing, and clients would be let in whom that keeps out.
-    let lifted = before.demands.iter().find(|key| !after.demands.contains(key))?;
-    Some(format!("`{lifted}` is lifted only by a restart"))
+    let lifted = before.demands.iter().find(|demand| !after.demands.contains(demand))?;
+    Some(format!("{lifted} is lifted only by a restart"))
 }
 
 async fn is_admitted<B>(settings: &Settings, request: &Request<B>) -> bool {

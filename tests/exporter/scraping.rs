@@ -102,14 +102,15 @@ async fn a_partner_account_that_does_not_answer_leaves_the_listed_instances_comp
     let partner = format!("http://{}", silent.local_addr().unwrap());
     let token = TempFile::new("token", simulator.partner_token());
     let config = config(&simulator, &url, "timeout: 10m") + &partner_config(&partner, &token);
-    let exporter = Exporter::start(&config, &[]).await;
-    for path in ["/metrics".to_owned(), format!("/probe?target={}", id(0))] {
-        let page = exporter
-            .get_with(&path, &[("X-Prometheus-Scrape-Timeout-Seconds", "4")])
-            .await
-            .text;
+    let check = async |path: &str| {
+        let exporter = Exporter::start(&config, &[]).await;
+        let headers = [("X-Prometheus-Scrape-Timeout-Seconds", "4")];
+        let page = exporter.get_with(path, &headers).await.text;
         assert_eq!(gauge(&page, "greenapi_up", 0), Some(1.0), "{path}");
-    }
+    };
+    check("/metrics").await;
+    check(&format!("/probe?target={}", id(0))).await;
+    check(&format!("/probe?target={}&debug=true", id(0))).await;
 }
 
 #[tokio::test]

@@ -522,6 +522,22 @@ async fn what_clients_must_prove_is_not_lifted_while_the_file_is_being_written()
 }
 
 #[tokio::test]
+async fn certificates_are_verified_until_a_restart_says_otherwise() {
+    let check = async |authority: &str| {
+        let verified = format!("client_auth_type: RequireAndVerifyClientCert\n{authority}");
+        let site = Site::start_tls(&verified).await;
+        let whole = fs::read_to_string(site.path("web.yml")).unwrap();
+        site.replace("web.yml", whole.replace("RequireAndVerify", "RequireAny"));
+        assert!(!site.admits("stranger").await, "{authority}");
+        let log = site.exporter.stop().await.stderr;
+        assert!(log.contains("the verification of certificates"), "{log}");
+    };
+    check("client_ca_file: ca.pem").await;
+    // The system's authorities are asked.
+    check("").await;
+}
+
+#[tokio::test]
 async fn slow_handshakes_hold_up_nobody_and_not_the_end_either() {
     let site = Site::start_tls("").await;
     let mut slow = Vec::new();
