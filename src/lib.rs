@@ -58,6 +58,7 @@ pub mod discovery;
 pub mod duration;
 pub mod exposition;
 pub mod fetch;
+pub mod file;
 pub mod fleet;
 pub mod flight;
 pub mod green_api;

@@ -8,8 +8,7 @@ mod field;
 mod problem;
 mod tree;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 pub(crate) use field::{Field, Section};
@@ -34,15 +33,4 @@ pub(crate) fn read<T>(
         Err((at, message)) => Err(problems.add(*at, "", message, None)),
     };
     problems.or(Some(path.display().to_string()), value)
-}
-
-/// Reads the file at `path`, unless it has more than `limit` bytes.
-pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
-        Ok(bytes)
-    } else {
-        Err(io::Error::other(format!("it is larger than {} KiB", limit / 1024)))
-    }
 }

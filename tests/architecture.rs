@@ -20,6 +20,7 @@ static CORE: LazyLock<Vec<&str>> = LazyLock::new(|| {
 const EDGES: &[&str] = &[
     "clock",
     "config",
+    "file",
     "green_api",
     "process",
     "store",
@@ -56,9 +57,9 @@ fn the_core_imports_only_the_core() {
 }
 
 #[test]
-fn edges_import_only_the_core_the_clock_and_the_reader_of_yaml() {
+fn edges_import_only_the_core_the_clock_and_the_readers_of_files_and_yaml() {
     for edge in EDGES {
-        check_imports(&[edge], &[&CORE, &["clock", "yaml", edge]]);
+        check_imports(&[edge], &[&CORE, &["clock", "file", "yaml", edge]]);
     }
 }
 

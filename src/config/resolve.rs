@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{Config, Environment, Instance, Partner, Settings, secret, value};
 use crate::account::{Account, ApiUrl, Credentials, InstanceId};
+use crate::file;
 use crate::journal::LONGEST_WINDOW;
 use crate::yaml::{self, Field, Refusal, Reported, Section, all};
 
@@ -39,7 +40,7 @@ const PARTNER: [&str; 6] = [
 /// Reads the YAML file at `path` and the secrets it names.
 pub(super) fn load(path: &Path, environment: Environment<'_>) -> Result<Config, Refusal> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let bytes = yaml::read_limited(path, FILE_LIMIT);
+    let bytes = file::read(path, FILE_LIMIT);
     yaml::read(path, bytes, |root| {
         if root.is_nothing() {
             return Err(root.refuse_file("the file is empty"));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Environment;
 use crate::account::{AccountError, Token};
-use crate::yaml::{Field, Reported, Section, quoted, read_limited};
+use crate::yaml::{Field, Reported, Section, quoted};
 
 /// Where a token was found. It can be shown; the token can't.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(super) fn token(
 /// Reads the token in the file at `path`. The error names the path.
 pub(super) fn read(path: &Path) -> Result<Token, String> {
     let shown = quoted(&path.display().to_string());
-    let text = read_limited(path, 64 * 1024).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let text = crate::file::read(path, 64 * 1024).map_err(|error| format!("cannot read {shown}: {error}"))?;
     let text = String::from_utf8(text).map_err(|_| format!("cannot use {shown}: {}", AccountError::TokenCharacters))?;
     text.parse().map_err(|error| format!("cannot use {shown}: {error}"))
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::yaml::read_limited;
+use crate::file;
 
 /// Files that were read, and how each was marked just before.
 #[derive(Default)]
@@ -26,7 +26,7 @@ impl Watched {
     pub(super) fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
         // Marked before it is read: what is written in between shows as a change.
         self.0.push((path.to_owned(), mark(path)));
-        read_limited(path, SIZE_LIMIT)
+        file::read(path, SIZE_LIMIT)
     }
 
     /// Whether any of the files is another than the one that was read.
