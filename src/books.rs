@@ -2,7 +2,8 @@
 //!
 //! A ledger goes ahead of the store, so that each answer is compared with the one before it however long the disk takes.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod state;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
@@ -10,15 +11,17 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::error;
 
 use crate::account::InstanceId;
 use crate::clock::unix_seconds;
 use crate::journal::Journal;
-use crate::ledger::{Changes, Ledger, minutes_covering};
+use crate::ledger::{Ledger, minutes_covering};
 use crate::lock::locked;
 use crate::snapshot::LedgerView;
 use crate::store::{self, Store, StoreError};
+
+use self::state::{Book, State};
 
 /// The books of both journals.
 #[derive(Debug, Clone, Default)]
@@ -103,37 +106,6 @@ pub struct Books {
     state: Mutex<State>,
     /// Held by the one who writes: batches reach it one after the other. Absent where counters start from zero with the process.
     store: Arc<AsyncMutex<Option<Store>>>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    by_instance: BTreeMap<InstanceId, Book>,
-    /// What the store doesn't know yet of the ledgers.
-    unwritten: BTreeMap<InstanceId, Changes>,
-    /// Whose ledgers the store still has though they are gone.
-    forgotten: BTreeSet<InstanceId>,
-    /// How many answers have changed something since the last write began.
-    submitted: usize,
-    /// How often the store could not be written.
-    errors: u64,
-    /// Whether it could not be written the last time.
-    is_failing: bool,
-}
-
-/// What is kept of one instance.
-#[derive(Debug)]
-struct Book {
-    /// All that was answered, also what the store doesn't know yet.
-    ledger: Ledger,
-    /// What is shown of the ledger: what the store knows.
-    shown: Arc<LedgerView>,
-}
-
-/// What is written at once, and what is shown of it then.
-struct Batch {
-    forgotten: BTreeSet<InstanceId>,
-    changes: Vec<(InstanceId, Changes)>,
-    shown: Vec<(InstanceId, Arc<LedgerView>)>,
 }
 
 impl Books {
@@ -291,119 +263,12 @@ impl Books {
     }
 }
 
-impl State {
-    fn is_settled(&self) -> bool {
-        self.unwritten.is_empty() && self.forgotten.is_empty()
-    }
-
-    /// Adds changes that the store doesn't know yet to those before them.
-    fn add(&mut self, id: InstanceId, changes: Changes) {
-        let changes = match self.unwritten.remove(&id) {
-            Some(earlier) => earlier.then(changes),
-            None => changes,
-        };
-        self.unwritten.insert(id, changes);
-    }
-
-    /// Submits when each journal was last read, where the record is less precise.
-    fn submit_successes(&mut self) {
-        let changes = |(id, book): (&InstanceId, &mut Book)| {
-            let changes = book.ledger.precise_success();
-            book.ledger.commit(changes.clone());
-            (!changes.is_empty()).then_some((*id, changes))
-        };
-        let changes: Vec<_> = self.by_instance.iter_mut().filter_map(changes).collect();
-        for (id, changes) in changes {
-            self.add(id, changes);
-        }
-    }
-
-    /// Drops the ledgers of these instances.
-    fn forget(&mut self, ids: Vec<InstanceId>) {
-        for id in &ids {
-            self.by_instance.remove(id);
-            self.unwritten.remove(id);
-        }
-        self.forgotten.extend(ids);
-    }
-
-    /// All that the store doesn't know yet.
-    fn take(&mut self) -> Batch {
-        self.submitted = 0;
-        let changes: Vec<_> = std::mem::take(&mut self.unwritten).into_iter().collect();
-        // The ledgers are now as they will be in the store.
-        let view = |(id, _): &(InstanceId, _)| Some((*id, Arc::new(LedgerView::of(&self.by_instance.get(id)?.ledger))));
-        Batch {
-            forgotten: std::mem::take(&mut self.forgotten),
-            shown: changes.iter().filter_map(view).collect(),
-            changes,
-        }
-    }
-
-    /// Shows what was written, except of ledgers that were dropped meanwhile.
-    fn show(&mut self, batch: Batch) {
-        for (id, shown) in batch.shown {
-            let is_forgotten = self.forgotten.contains(&id);
-            if let Some(book) = self.by_instance.get_mut(&id).filter(|_| !is_forgotten) {
-                book.shown = shown;
-            }
-        }
-    }
-
-    /// Puts back what could not be written, except of ledgers that were dropped meanwhile.
-    fn put_back(&mut self, batch: Batch) {
-        for (id, changes) in batch.changes {
-            if !self.forgotten.contains(&id)
-                && let Some(later) = self.unwritten.insert(id, changes)
-            {
-                self.add(id, later);
-            }
-        }
-        self.forgotten.extend(batch.forgotten);
-    }
-
-    fn succeeded(&mut self) {
-        if std::mem::take(&mut self.is_failing) {
-            info!("the ledger can be written again");
-        }
-    }
-
-    fn failed(&mut self, error: &str) {
-        self.errors += 1;
-        if !std::mem::replace(&mut self.is_failing, true) {
-            error!(
-                error,
-                "cannot write the ledger; counters stand still until it can be written"
-            );
-        }
-    }
-}
-
-impl Book {
-    fn new(ledger: Ledger) -> Self {
-        Self {
-            shown: Arc::new(LedgerView::of(&ledger)),
-            ledger,
-        }
-    }
-}
-
-impl Batch {
-    /// Forgets first: an instance that was forgotten may have begun anew.
-    fn write(&self, store: &mut Store) -> Result<(), StoreError> {
-        if !self.forgotten.is_empty() {
-            let forgotten: Vec<InstanceId> = self.forgotten.iter().copied().collect();
-            store.forget(&forgotten)?;
-        }
-        store.write(&self.changes)
-    }
-}
-
 /// How long a write may take until it is said to fail. It goes on: nothing can be known of it until the system answers.
 const LONGEST_WRITE: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {
+    use super::state::Batch;
     use super::*;
     use crate::journal::Record;
     use crate::journal::StatusMessage::{self, Other, Pending, Read, Sent};

@@ -11,7 +11,7 @@ use crate::account::{Account, AccountError, Credentials, InstanceId};
 use crate::config::{self, TokenSource};
 use crate::fetch::FetchResult;
 use crate::flight::{Flight, Landing};
-use crate::green_api::answers::{self, PartnerInstance};
+use crate::green_api::partner::{self, PartnerInstance};
 use crate::green_api::{Client, SPACING};
 use crate::label::LabelValue;
 
@@ -122,7 +122,7 @@ impl Discovery {
 async fn fetch(partner: config::Partner, client: Client, previous: Latest, start: Instant) -> Landing<Latest> {
     let timeout = partner.defaults.timeout;
     let answer = client.call_partner("getInstances", &partner.credentials, timeout).await;
-    let (value, due) = match answer.and_then(|body| answers::instances(&body)) {
+    let (value, due) = match answer.and_then(|body| partner::instances(&body)) {
         Ok((instances, malformed)) => {
             if malformed != 0 && malformed != previous.malformed {
                 warn!(
@@ -232,7 +232,7 @@ mod tests {
 
     /// The ids and names under which the instances of `list` are collected beside those configured.
     fn collected(list: &Value, configured: &[Arc<config::Instance>]) -> Vec<(u64, String)> {
-        let (instances, _) = answers::instances(list.to_string().as_bytes()).unwrap();
+        let (instances, _) = partner::instances(list.to_string().as_bytes()).unwrap();
         let discovery = Discovery::new(partner());
         let instances = discovery.instances(&listing(instances, None), configured);
         let accounts = instances.iter().map(|instance| &instance.account);
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn a_list_that_says_the_same_is_the_same_listing_and_one_that_does_not_is_another() {
         let listed = |list: Value, previous| {
-            let (instances, _) = answers::instances(list.to_string().as_bytes()).unwrap();
+            let (instances, _) = partner::instances(list.to_string().as_bytes()).unwrap();
             listing(instances, previous)
         };
         let first = listed(json!([element(7, "berlin"), element(8, "paris")]), None);

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod failure;
+pub mod partner;
 pub mod wire;
 
 use std::sync::Arc;
