@@ -48,7 +48,7 @@ impl Entry {
         self.earliest.into()
     }
 
-    /// When it was last sighted, in hours since 1970, up to a day too early: see [`Entry::sighted`]. Not after the year 3883.
+    /// When it was last sighted, in hours since 1970, up to a day too early. Not after the year 3883.
     pub fn seen_hour(&self) -> u32 {
         u64::from(self.seen_hour).try_into().unwrap_or(u32::MAX)
     }
