@@ -4,6 +4,7 @@ mod call;
 mod incoming;
 mod optional;
 mod outgoing;
+mod permits;
 mod reading;
 mod requests;
 mod statistic;
@@ -11,7 +12,6 @@ mod statistic;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -27,15 +27,18 @@ use crate::snapshot::{self, Fetched};
 
 use self::optional::{Optional, OptionalRun};
 use self::outgoing::Outgoing;
+pub use self::permits::Permits;
 use self::requests::Paced;
 use self::statistic::Statistic;
 
 /// Starts every request of `targets` that is due. Those of a scrape with this `deadline` may be repeated if it leaves room.
 pub fn start<'a>(targets: impl IntoIterator<Item = &'a Arc<Target>>, deadline: Instant) {
-    let due: Vec<Due> = targets
+    let mut due: Vec<Due> = targets
         .into_iter()
         .filter_map(|target| target.depart(deadline))
         .collect();
+    // Those that hang as they did the last time keep nobody waiting.
+    due.sort_by_key(|due| due.was_unanswered);
     if !due.is_empty() {
         tokio::spawn(take_turns(due, deadline));
     }
@@ -47,12 +50,13 @@ pub fn start<'a>(targets: impl IntoIterator<Item = &'a Arc<Target>>, deadline: I
 async fn take_turns(due: Vec<Due>, deadline: Instant) {
     for Due {
         target,
+        was_unanswered,
         journal,
         others,
     } in due
     {
         if let Some(departure) = journal {
-            let permit = target.api.permit().await;
+            let permit = target.api.permits.permit(was_unanswered).await;
             tokio::spawn(
                 departure.fly(move |previous, start| outgoing::fetch(target, permit, previous, start, deadline)),
             );
@@ -66,6 +70,8 @@ async fn take_turns(due: Vec<Due>, deadline: Instant) {
 /// The fetches of a target that are due.
 struct Due {
     target: Arc<Target>,
+    /// Whether the journal didn't come in time when it was last asked for.
+    was_unanswered: bool,
     journal: Option<Departure<Paced<Outgoing>>>,
     /// Each waits for a turn of its own once it is spawned.
     others: Vec<Fetching>,
@@ -80,8 +86,8 @@ pub struct Api {
     pub client: Client,
     /// Keep what is counted of the answers.
     pub books: AllBooks,
-    /// Bounds how many are made at once.
-    pub permits: Arc<Semaphore>,
+    /// Bound how many are made at once.
+    pub permits: Permits,
     /// Tells when a journal was read.
     pub clock: Clock,
 }
@@ -196,11 +202,11 @@ impl Target {
     /// The fetches that are due, if any are; all of them are under way from now on, for a scrape with this `deadline`.
     fn depart(self: &Arc<Self>, deadline: Instant) -> Option<Due> {
         let journal = self.outgoing.depart_if_due();
+        let latest = self.outgoing.latest();
         if journal.is_none() {
-            let latest = self.outgoing.latest().value.fetched.latest;
             debug!(
                 instance = %self.account().name,
-                latest = latest.map(|fetch| fetch.result.as_str()),
+                latest = latest.value.fetched.latest.map(|fetch| fetch.result.as_str()),
                 "no new request: one is under way, or the latest result is served until the next is due"
             );
         }
@@ -214,6 +220,7 @@ impl Target {
         let others: Vec<_> = others.into_iter().flatten().collect();
         (journal.is_some() || !others.is_empty()).then(|| Due {
             target: self.clone(),
+            was_unanswered: latest.was_unanswered,
             journal,
             others,
         })
@@ -283,14 +290,6 @@ impl Target {
     }
 }
 
-impl Api {
-    /// Waits until a request may be made. The permit is given back when dropped.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        // There always is one in the end: the semaphore is never closed.
-        self.permits.clone().acquire_owned().await.ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -305,7 +304,7 @@ mod tests {
         Arc::new(Api {
             client: Client::new(1_000_000, 1, Clock::system()).unwrap(),
             books: AllBooks::default(),
-            permits: Arc::new(Semaphore::new(1)),
+            permits: Permits::new(1),
             clock: Clock::system(),
         })
     }

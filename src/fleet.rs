@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::account::InstanceId;
 use crate::books::AllBooks;
 use crate::clock::Clock;
-use crate::collect::{self, Api, Target};
+use crate::collect::{self, Api, Permits, Target};
 use crate::config::{self, Config};
 use crate::discovery::{Discovery, Listing};
 use crate::green_api::{Client, TlsError};
@@ -346,7 +345,7 @@ fn api(config: &Config, books: &AllBooks, clock: &Clock) -> Result<Arc<Api>, Tls
     Ok(Arc::new(Api {
         client: Client::new(config.max_response_bytes, connections, clock.clone())?,
         books: books.clone(),
-        permits: Arc::new(Semaphore::new(connections)),
+        permits: Permits::new(connections),
         clock: clock.clone(),
     }))
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Target;
+use super::permits::Permit;
 use super::reading::{Reading, read};
 use super::requests::Paced;
 use crate::fetch::FetchResult;
@@ -41,7 +41,7 @@ type Answer = (Reading, Option<Arc<[Box<str>]>>);
 /// Reads the journal.
 pub(super) async fn fetch(
     target: Arc<Target>,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Permit,
     previous: Paced<Outgoing>,
     start: Instant,
     deadline: Instant,

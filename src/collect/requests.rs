@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::Target;
+use super::permits::Permit;
 use crate::fetch::FetchResult;
 use crate::flight::Landing;
 use crate::green_api::SPACING;
@@ -19,6 +19,8 @@ pub(super) struct Paced<T> {
     pub(super) value: T,
     /// How many requests in succession were rate limited.
     rate_limited_in_a_row: u32,
+    /// Whether the last request got no complete answer in time.
+    pub(super) was_unanswered: bool,
     /// When the last request ended.
     last_ended: Option<Instant>,
 }
@@ -31,7 +33,9 @@ pub(super) struct Requests {
     /// The deadline that a repeated request must leave room before; absent where no scrape waits.
     deadline: Option<Instant>,
     /// Allows the first, where its turn has come already.
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Permit>,
+    /// Whether the fetch before got no complete answer in time.
+    was_unanswered: bool,
     first_made: Option<Instant>,
     last_made: Option<Instant>,
     /// When the last request ended, of this fetch or of the one before.
@@ -49,9 +53,12 @@ impl Requests {
         }
     }
 
-    /// These, the first of which `permit` allows if its turn has come already.
-    pub(super) fn permitted(self, permit: Option<OwnedSemaphorePermit>) -> Self {
-        Self { permit, ..self }
+    /// These, the first of which `permit` allows: its turn has come already.
+    pub(super) fn permitted(self, permit: Permit) -> Self {
+        Self {
+            permit: Some(permit),
+            ..self
+        }
     }
 
     /// Makes a request when its turn comes, and repeats it after a transient failure, if that leaves room before the deadline (spec 6).
@@ -79,8 +86,8 @@ impl Requests {
             tokio::time::sleep_until(last + SPACING).await;
         }
         let _permit = match self.permit.take() {
-            Some(permit) => Some(permit),
-            None => target.api.permit().await,
+            Some(permit) => permit,
+            None => target.api.permits.permit(self.was_unanswered).await,
         };
         let now = Instant::now();
         self.first_made.get_or_insert(now);
@@ -107,6 +114,7 @@ impl<T> Paced<T> {
         Self {
             value,
             rate_limited_in_a_row: 0,
+            was_unanswered: false,
             last_ended: None,
         }
     }
@@ -117,6 +125,7 @@ impl<T> Paced<T> {
             start,
             deadline: None,
             permit: None,
+            was_unanswered: self.was_unanswered,
             first_made: None,
             last_made: None,
             last_ended: self.last_ended,
@@ -151,6 +160,7 @@ impl<T> Paced<T> {
             value: Self {
                 value,
                 rate_limited_in_a_row,
+                was_unanswered: failure.is_some_and(|failure| failure.result == FetchResult::Timeout),
                 last_ended: requests.last_ended,
             },
             due: (requests.start + min_interval).max(spaced).max(waited),

@@ -95,6 +95,31 @@ async fn what_one_scraper_waits_for_is_not_awaited_by_another_who_has_its_answer
 }
 
 #[tokio::test]
+async fn instances_that_hang_as_before_keep_no_other_waiting() {
+    let hanging = [Behaviour::Hang; 3];
+    let (simulator, url) = simulate(&[&hanging[..], &[Behaviour::Healthy]].concat());
+    let config = config(&simulator, &url, "timeout: 1s\nmin_interval: 0s");
+    let exporter = Exporter::start(&format!("max_concurrent_requests: 2\n{config}"), &[]).await;
+    let scrape = async || {
+        let hurry = [("X-Prometheus-Scrape-Timeout-Seconds", "1.2")];
+        exporter.get_with("/metrics", &hurry).await.text
+    };
+    let fetches = |page: &str, index, result: &str| {
+        labelled(page, "greenapi_fetches_total", index, &format!("result=\"{result}\"")).unwrap_or_default()
+    };
+    // Nobody knows of the first one that it hangs.
+    let mut page = scrape().await;
+    while (0..3).any(|index| fetches(&page, index, "timeout") < 1.0) {
+        page = scrape().await;
+    }
+    let before = fetches(&page, 3, "ok");
+    while fetches(&page, 3, "ok") < before + 3.0 {
+        page = scrape().await;
+        assert_eq!(gauge(&page, "greenapi_up", 3), Some(1.0), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn a_partner_account_that_does_not_answer_leaves_the_listed_instances_complete() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     // Connections are made by the system, and nobody ever reads from them.
