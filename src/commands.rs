@@ -266,7 +266,7 @@ fn print(text: &[u8]) -> anyhow::Result<()> {
 }
 
 /// What came of writing to standard output. A reader who has hung up, as `head` does, is no error.
-fn printed(written: io::Result<()>) -> anyhow::Result<()> {
+pub(crate) fn printed(written: io::Result<()>) -> anyhow::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome.context("cannot write to standard output"),

@@ -5,6 +5,7 @@ pub mod failure;
 pub mod partner;
 pub mod wire;
 
+use std::num::IntErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -187,8 +188,10 @@ impl Body {
 /// Reads `Retry-After`: a number of seconds or a date.
 fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    match text.parse() {
+        Ok(seconds) => return Some(Duration::from_secs(seconds)),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => return Some(Duration::MAX),
+        Err(_) => {}
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
@@ -224,8 +227,10 @@ mod tests {
         };
         check("7", Some(7));
         check(" 120 ", Some(120));
+        check("18446744073709551615", Some(u64::MAX));
         check("Sun, 06 Nov 1994 08:50:07 GMT", Some(30));
         check("Sun, 06 Nov 1994 08:49:00 GMT", Some(0));
+        assert_eq!(parse_retry_after("18446744073709551616", now), Some(Duration::MAX));
         check("-1", None);
         check("soon", None);
         check("", None);

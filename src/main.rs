@@ -2,6 +2,7 @@
 
 mod commands;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,17 +11,11 @@ use greenapi_exporter::clock::Clock;
 use greenapi_exporter::telemetry::{self, LogFormat};
 
 fn main() -> ExitCode {
-    let cli = match Cli::read(std::env::args_os(), &environment) {
-        Ok(cli) => cli,
-        Err(usage) => {
-            let code = ExitCode::from(u8::from(usage.use_stderr()));
-            // A reader who hung up needs no help.
-            _ = usage.print();
-            return code;
-        }
+    let (format, outcome) = match Cli::read(std::env::args_os(), &environment) {
+        Ok(cli) => (cli.log.format, run(cli)),
+        Err(usage) => (LogFormat::Logfmt, show(&usage)),
     };
-    let format = cli.log.format;
-    run(cli).unwrap_or_else(|error| {
+    outcome.unwrap_or_else(|error| {
         let error = format!("{error:#}");
         #[expect(clippy::print_stderr, reason = "this is where errors are told to people")]
         match format {
@@ -30,6 +25,13 @@ fn main() -> ExitCode {
         }
         ExitCode::FAILURE
     })
+}
+
+/// Shows what was asked for, such as help, or what is wrong with the flags.
+fn show(usage: &clap::Error) -> anyhow::Result<ExitCode> {
+    let code = ExitCode::from(u8::from(usage.use_stderr()));
+    commands::printed(usage.print().and_then(|()| io::stdout().flush()))?;
+    Ok(code)
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {

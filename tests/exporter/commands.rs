@@ -294,17 +294,17 @@ async fn output_that_cannot_be_written_is_an_error_and_a_reader_who_hangs_up_is_
     let check = async |script: &str, code, expected: &str| {
         let mut shell = program("bash");
         let exporter = env!("CARGO_BIN_EXE_greenapi-exporter");
-        let script = format!(
-            "set -o pipefail; {exporter} check-config --config.file {} {script}",
-            file.path()
-        );
+        let script = format!("set -o pipefail; {exporter} {script}");
         let finished = run(shell.args(["-c", &script])).await;
         assert_eq!(finished.code, Some(code), "{}", finished.stderr);
         assert_eq!(finished.stderr, expected);
     };
     let full = "greenapi-exporter: cannot write to standard output: No space left on device (os error 28)\n";
-    check("> /dev/full", 1, full).await;
-    check("| true", 0, "").await;
+    let check_config = format!("check-config --config.file {}", file.path());
+    for printing in ["--help", "--version", &check_config] {
+        check(&format!("{printing} > /dev/full"), 1, full).await;
+        check(&format!("{printing} | true"), 0, "").await;
+    }
 }
 
 #[tokio::test]
