@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::collector::{ByType, Collected, Collector, Contacts, EnabledSettings, Recipients, Run, StateInstance};
 use crate::config;
 use crate::flight::{Departure, Flight};
-use crate::green_api::Client;
+use crate::green_api::{Client, SPACING};
 use crate::label::LabelValue;
 use crate::snapshot::{self, Fetched};
 
@@ -33,30 +33,37 @@ use self::statistic::Statistic;
 
 /// Starts every request of `targets` that is due. Those of a scrape with this `deadline` may be repeated if it leaves room.
 pub fn start<'a>(targets: impl IntoIterator<Item = &'a Arc<Target>>, deadline: Instant) {
-    let mut due: Vec<Due> = targets
-        .into_iter()
-        .filter_map(|target| target.depart(deadline))
-        .collect();
-    // Those that hang as they did the last time keep nobody waiting.
-    due.sort_by_key(|due| due.was_unanswered);
-    if !due.is_empty() {
-        tokio::spawn(take_turns(due, deadline));
+    let due = targets.into_iter().filter_map(|target| target.depart(deadline));
+    let (mut slow, quick): (Vec<Due>, Vec<Due>) = due.partition(Due::is_slow);
+    // What else is asked of an instance may be answered at once, and tell why its journal isn't.
+    for fetching in slow.iter_mut().flat_map(|due| due.others.drain(..)) {
+        tokio::spawn(fetching);
+    }
+    // One that was slow but once is more likely to be quick again.
+    slow.sort_by_key(|due| due.slow_in_a_row);
+    for due in [quick, slow] {
+        if !due.is_empty() {
+            tokio::spawn(take_turns(due, deadline));
+        }
     }
 }
 
-/// Makes the requests that are due, target by target.
+/// Makes the requests that are due, target by target, all of which are slow or none.
 ///
 /// One task waits for the turn of each: a fleet's tasks would take more room than all that is known of it.
 async fn take_turns(due: Vec<Due>, deadline: Instant) {
+    let Some(first) = due.first() else { return };
+    let (api, is_slow) = (first.target.api.clone(), first.is_slow());
+    let _turn = api.permits.turn(is_slow).await;
     for Due {
         target,
-        was_unanswered,
         journal,
         others,
+        ..
     } in due
     {
         if let Some(departure) = journal {
-            let permit = target.api.permits.permit(was_unanswered).await;
+            let permit = api.permits.permit(is_slow).await;
             tokio::spawn(
                 departure.fly(move |previous, start| outgoing::fetch(target, permit, previous, start, deadline)),
             );
@@ -70,11 +77,17 @@ async fn take_turns(due: Vec<Due>, deadline: Instant) {
 /// The fetches of a target that are due.
 struct Due {
     target: Arc<Target>,
-    /// Whether the journal didn't come in time when it was last asked for.
-    was_unanswered: bool,
+    /// How many times in succession the journal took long.
+    slow_in_a_row: u32,
     journal: Option<Departure<Paced<Outgoing>>>,
     /// Each waits for a turn of its own once it is spawned.
     others: Vec<Fetching>,
+}
+
+impl Due {
+    fn is_slow(&self) -> bool {
+        self.slow_in_a_row > 0
+    }
 }
 
 type Fetching = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -188,9 +201,9 @@ impl Target {
         self.config.account.id
     }
 
-    /// Whether no request is under way or has to wait.
+    /// Whether no request is under way or has to wait, not even for the second after the one before.
     pub fn is_idle(&self) -> bool {
-        self.outgoing.is_idle()
+        self.outgoing.is_idle(SPACING)
             && self.incoming.is_idle()
             && self.state.is_idle()
             && self.settings.is_idle()
@@ -220,7 +233,7 @@ impl Target {
         let others: Vec<_> = others.into_iter().flatten().collect();
         (journal.is_some() || !others.is_empty()).then(|| Due {
             target: self.clone(),
-            was_unanswered: latest.was_unanswered,
+            slow_in_a_row: latest.slow_in_a_row,
             journal,
             others,
         })

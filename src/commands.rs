@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use greenapi_exporter::account::{Account, AccountError, Credentials};
@@ -57,6 +58,7 @@ pub(crate) async fn serve(
     let books = open_books(flags.storage.path.as_deref())?;
     let fleet = Fleet::new(config, shard, books, clock.clone())?;
     fleet.forget_abandoned();
+    fleet.settle(Instant::now() + LONGEST_START).await;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock)?;
     exporter.run(hangup, stop).await
 }
@@ -272,3 +274,6 @@ pub(crate) fn printed(written: io::Result<()>) -> anyhow::Result<()> {
         outcome => outcome.context("cannot write to standard output"),
     }
 }
+
+/// How long the start waits for the disk, whose writes go on.
+const LONGEST_START: Duration = Duration::from_secs(1);

@@ -100,12 +100,14 @@ impl Fleet {
     /// account's instances are not known, each may be one of them.
     pub fn forget_abandoned(&self) {
         let present = self.present();
-        if present.plan.is_unlisted() {
-            return;
+        if !present.plan.is_unlisted() {
+            self.books.forget_abandoned(self.clock.now(), |id| present.has(id));
         }
-        // A target that is set aside goes on with its ledger if it comes back.
-        let is_kept = |id| present.targets.contains_key(&id) || present.aside.contains_key(&id);
-        self.books.forget_abandoned(self.clock.now(), is_kept);
+    }
+
+    /// Writes which ledgers are new, and waits for that until `deadline`: an exporter that is killed before its first scrape counts from now on.
+    pub async fn settle(&self, deadline: Instant) {
+        self.books.settle(deadline).await;
     }
 
     /// Collects every instance; what doesn't answer by `deadline` is shown as late. In order of the ids.
@@ -241,15 +243,18 @@ impl Fleet {
 
     /// Replaces what is collected by what `next` makes of it; `None` keeps it. Returns what is collected then.
     fn replace(&self, next: impl FnOnce(&Present) -> Option<Present>) -> Arc<Present> {
-        let after = {
-            let mut present = locked(&self.present);
-            let Some(next) = next(&present) else {
-                return present.clone();
-            };
-            *present = Arc::new(next);
-            present.clone()
+        let mut present = locked(&self.present);
+        let Some(after) = next(&present) else {
+            return present.clone();
         };
-        self.forget_abandoned();
+        let after = Arc::new(after);
+        let before = std::mem::replace(&mut *present, after.clone());
+        drop(present);
+        if !after.plan.is_unlisted() {
+            // One that is missing only now may be back with the next list.
+            let is_kept = |id| after.has(id) || before.has(id);
+            self.books.forget_abandoned(self.clock.now(), is_kept);
+        }
         after
     }
 }
@@ -294,6 +299,11 @@ impl Plan {
 }
 
 impl Present {
+    /// Whether the instance has a target, which goes on with its ledger. One that is set aside does when it comes back.
+    fn has(&self, id: InstanceId) -> bool {
+        self.targets.contains_key(&id) || self.aside.contains_key(&id)
+    }
+
     /// The targets, also those that are set aside.
     fn all_targets(&self) -> Targets {
         let all = self.targets.iter().chain(&self.aside);
@@ -386,9 +396,8 @@ mod tests {
         books.outgoing.view(id).created != SystemTime::UNIX_EPOCH
     }
 
-    #[tokio::test]
-    async fn an_instance_whose_request_is_under_way_keeps_its_ledger_while_it_is_not_listed() {
-        let id = InstanceId::from(1_101_000_001);
+    /// A configuration of an instance, whose API is never there.
+    fn listing(id: InstanceId) -> Config {
         let instance = config::Instance {
             account: Account {
                 id,
@@ -398,17 +407,54 @@ mod tests {
             token_source: TokenSource::Inline,
             settings: Settings::default().into(),
         };
-        let listing = Config {
+        Config {
             instances: vec![instance.into()],
             ..Config::default()
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn an_instance_that_nobody_could_read_for_long_loses_its_ledger_only_where_it_is_gone_for_good() {
+        let id = InstanceId::from(1_101_000_001);
         let ((clock, days), books) = (clock(), AllBooks::default());
-        let fleet = Fleet::new(listing.clone(), Shard::ONLY, books.clone(), clock).unwrap();
-        fleet.collect(Instant::now()).await;
+        let fleet = Fleet::new(listing(id), Shard::ONLY, books.clone(), clock).unwrap();
         days.store(41, Ordering::Relaxed);
         fleet.reload(Config::default()).unwrap();
-        fleet.reload(listing).unwrap();
+        assert!(has_ledger(&books, id), "it may be back");
+        fleet.reload(listing(id)).unwrap();
+        fleet.reload(Config::default()).unwrap();
         assert!(has_ledger(&books, id));
+        fleet.reload(Config::default()).unwrap();
+        assert!(!has_ledger(&books, id));
+    }
+
+    #[tokio::test]
+    async fn an_instance_whose_request_is_under_way_keeps_its_ledger_though_it_is_gone() {
+        let id = InstanceId::from(1_101_000_001);
+        let ((clock, days), books) = (clock(), AllBooks::default());
+        let fleet = Fleet::new(listing(id), Shard::ONLY, books.clone(), clock).unwrap();
+        fleet.collect(Instant::now()).await;
+        days.store(41, Ordering::Relaxed);
+        for config in [Config::default(), Config::default(), listing(id)] {
+            fleet.reload(config).unwrap();
+        }
+        assert!(has_ledger(&books, id));
+    }
+
+    #[tokio::test]
+    async fn an_instance_counts_from_its_first_start_on_though_nothing_scraped_it_then() {
+        let id = InstanceId::from(1_101_000_001);
+        let folder = tempfile::tempdir().unwrap();
+        let (clock, days) = clock();
+        let mut created = Vec::new();
+        for day in [1, 2] {
+            days.store(day, Ordering::Relaxed);
+            let books = AllBooks::open(folder.path()).unwrap();
+            let fleet = Fleet::new(listing(id), Shard::ONLY, books.clone(), clock.clone()).unwrap();
+            fleet.settle(Instant::now() + Duration::from_mins(1)).await;
+            created.push(books.outgoing.view(id).created);
+        }
+        assert_eq!(created[0], created[1]);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! One fetch at a time of one thing, whoever asks, and its latest result for all of them.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -24,6 +25,8 @@ struct State<T> {
     earliest: Instant,
     /// When the latest fetch started.
     departed: Instant,
+    /// When it landed; absent before the first did.
+    landed: Option<Instant>,
     /// Whether the wait was ended while a fetch was under way: then the wait that this fetch asks for on landing is skipped.
     is_wait_over: bool,
 }
@@ -48,6 +51,7 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
             due: Some(now),
             earliest: now,
             departed: now,
+            landed: None,
             is_wait_over: false,
         };
         Arc::new(Self {
@@ -104,9 +108,11 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         }
     }
 
-    /// Whether no fetch is under way and the next may start.
-    pub fn is_idle(&self) -> bool {
-        self.state().due.is_some_and(|due| due <= Instant::now())
+    /// Whether no fetch is under way, none landed within `rest`, and the next may start.
+    pub fn is_idle(&self, rest: Duration) -> bool {
+        let (state, now) = (self.state(), Instant::now());
+        let has_rested = state.landed.is_none_or(|landed| landed + rest <= now);
+        has_rested && state.due.is_some_and(|due| due <= now)
     }
 
     /// The latest value as it is now.
@@ -130,6 +136,7 @@ impl<T> Flight<T> {
             due: Some(due.max(earliest)),
             earliest,
             departed: state.departed,
+            landed: Some(Instant::now()),
             is_wait_over: false,
         };
     }
@@ -166,8 +173,6 @@ impl<T> Drop for Departure<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::sync::oneshot;
 
     use super::*;
@@ -306,6 +311,29 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1)).await;
         flight.start_if_due(slow(2));
         assert_eq!(landed(&flight).await, Some(12));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_idle_unless_a_fetch_is_under_way_or_landed_just_now_or_the_next_must_wait() {
+        let flight = Flight::new(0);
+        let check = |expected| assert_eq!(flight.is_idle(2 * SECOND), expected);
+        check(true);
+        let (answer, answered) = oneshot::channel();
+        flight.start_if_due(|_, start| async move { landing(answered.await.unwrap(), start, 10 * SECOND) });
+        check(false);
+        tokio::time::advance(9 * SECOND).await;
+        answer.send(1).unwrap();
+        assert_eq!(landed(&flight).await, Some(1));
+        tokio::time::advance(SECOND).await;
+        check(false);
+        tokio::time::advance(SECOND).await;
+        check(true);
+        flight.start_if_due(land(2, 10 * SECOND));
+        assert_eq!(landed(&flight).await, Some(2));
+        tokio::time::advance(9 * SECOND).await;
+        check(false);
+        tokio::time::advance(SECOND).await;
+        check(true);
     }
 
     #[tokio::test(start_paused = true)]

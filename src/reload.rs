@@ -1,9 +1,10 @@
 //! Loads the configuration anew, by signal and by request alike: wholly or not at all, one at a time.
 
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use crate::clock::Clock;
@@ -110,6 +111,9 @@ impl Reloader {
         let config = config.map_err(|error| error.to_string())?;
         let instances = config.instances.len();
         self.fleet.reload(config).map_err(|error| error.to_string())?;
+        let fleet = self.fleet.clone();
+        // Nobody waits for the disk.
+        tokio::spawn(async move { fleet.settle(Instant::now() + Duration::from_mins(1)).await });
         info!(instances, "reloaded the configuration");
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::requests::{Paced, Requests};
 use super::{Fetching, Target};
 use crate::collector::Run;
 use crate::flight::{Flight, Landing};
+use crate::green_api::SPACING;
 use crate::green_api::failure::Failure;
 use crate::label::LabelValue;
 
@@ -38,7 +39,9 @@ impl<T: Clone + Default + Send + Sync + 'static> Optional<T> {
     pub(super) fn after(self, before: &Self) -> Self {
         let earlier = before.flight.clone();
         Self {
-            flight: earlier.filter(|flight| self.is_on || !flight.is_idle()).or(self.flight),
+            flight: earlier
+                .filter(|flight| self.is_on || !flight.is_idle(SPACING))
+                .or(self.flight),
             is_on: self.is_on,
         }
     }
@@ -54,7 +57,7 @@ impl<T: Clone + Default + Send + Sync + 'static> Optional<T> {
 
     /// Whether no request is under way or has to wait.
     pub(super) fn is_idle(&self) -> bool {
-        self.flight.as_ref().is_none_or(|flight| flight.is_idle())
+        self.flight.as_ref().is_none_or(|flight| flight.is_idle(SPACING))
     }
 
     /// Ends the wait after the latest answer.

@@ -1,15 +1,17 @@
-//! How many requests may be under way at once.
+//! How many requests may be under way at once, and whose turn it is.
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 
-/// The permits of all instances' requests. Those that were not answered in time when they were last made may have half of them, so that a
-/// host that hangs keeps nobody waiting but its own instances.
+/// The permits of all instances' requests. Slow ones, as their last requests were, may have half of them, so that a host that hangs keeps
+/// nobody waiting but its own instances.
 #[derive(Debug)]
 pub struct Permits {
     all: Arc<Semaphore>,
-    for_unanswered: Arc<Semaphore>,
+    for_slow: Arc<Semaphore>,
+    quick_line: Mutex<()>,
+    slow_line: Mutex<()>,
 }
 
 /// Lets a request be under way until this is dropped.
@@ -24,15 +26,24 @@ impl Permits {
     pub fn new(requests: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(requests)),
-            for_unanswered: Arc::new(Semaphore::new(requests.div_ceil(2))),
+            for_slow: Arc::new(Semaphore::new(requests.div_ceil(2))),
+            quick_line: Mutex::default(),
+            slow_line: Mutex::default(),
         }
     }
 
-    /// Waits until a request may be made, one that `was_unanswered` the last time or another one.
-    pub(super) async fn permit(&self, was_unanswered: bool) -> Permit {
+    /// Waits until the lists of requests that came before, of those that are slow or of the others, have had their turns. It is the turn of
+    /// the next list once what is returned is dropped: if lists took turns, the end of a long one would wait for all that came later.
+    pub(super) async fn turn(&self, is_slow: bool) -> MutexGuard<'_, ()> {
+        let line = if is_slow { &self.slow_line } else { &self.quick_line };
+        line.lock().await
+    }
+
+    /// Waits until a request may be made, a slow one or another one.
+    pub(super) async fn permit(&self, is_slow: bool) -> Permit {
         // There always is one in the end: the semaphores are never closed.
-        let share = if was_unanswered {
-            self.for_unanswered.clone().acquire_owned().await.ok()
+        let share = if is_slow {
+            self.for_slow.clone().acquire_owned().await.ok()
         } else {
             None
         };
@@ -51,13 +62,13 @@ mod tests {
 
     use super::*;
 
-    /// How many requests may be under way, all of which were unanswered, and how many others beside them.
+    /// How many slow requests may be under way, and how many others beside them.
     async fn at_once(requests: usize) -> (usize, usize) {
         let permits = Permits::new(requests);
         let mut taken = Vec::new();
         let mut beside = [0, 0];
-        for (was_unanswered, count) in [true, false].into_iter().zip(&mut beside) {
-            while let Ok(permit) = timeout(Duration::from_secs(1), permits.permit(was_unanswered)).await {
+        for (is_slow, count) in [true, false].into_iter().zip(&mut beside) {
+            while let Ok(permit) = timeout(Duration::from_secs(1), permits.permit(is_slow)).await {
                 taken.push(permit);
                 *count += 1;
             }
@@ -66,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_that_were_unanswered_leave_half_of_the_permits_to_others() {
+    async fn slow_requests_leave_half_of_the_permits_to_others() {
         assert_eq!(at_once(64).await, (32, 32));
         assert_eq!(at_once(3).await, (2, 1));
         assert_eq!(at_once(2).await, (1, 1));

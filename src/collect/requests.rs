@@ -19,8 +19,8 @@ pub(super) struct Paced<T> {
     pub(super) value: T,
     /// How many requests in succession were rate limited.
     rate_limited_in_a_row: u32,
-    /// Whether the last request got no complete answer in time.
-    pub(super) was_unanswered: bool,
+    /// How many fetches in succession were slow: had a request that took half of its timeout or more, whatever it came to.
+    pub(super) slow_in_a_row: u32,
     /// When the last request ended.
     last_ended: Option<Instant>,
 }
@@ -34,8 +34,10 @@ pub(super) struct Requests {
     deadline: Option<Instant>,
     /// Allows the first, where its turn has come already.
     permit: Option<Permit>,
-    /// Whether the fetch before got no complete answer in time.
-    was_unanswered: bool,
+    /// Whether the fetch before was slow.
+    was_slow: bool,
+    /// Whether this one is.
+    is_slow: bool,
     first_made: Option<Instant>,
     last_made: Option<Instant>,
     /// When the last request ended, of this fetch or of the one before.
@@ -87,12 +89,13 @@ impl Requests {
         }
         let _permit = match self.permit.take() {
             Some(permit) => permit,
-            None => target.api.permits.permit(self.was_unanswered).await,
+            None => target.api.permits.permit(self.was_slow).await,
         };
         let now = Instant::now();
         self.first_made.get_or_insert(now);
         self.last_made = Some(now);
         let outcome = request().await;
+        self.is_slow |= now.elapsed() >= target.config.settings.timeout / 2;
         self.last_ended = Some(Instant::now());
         outcome
     }
@@ -114,7 +117,7 @@ impl<T> Paced<T> {
         Self {
             value,
             rate_limited_in_a_row: 0,
-            was_unanswered: false,
+            slow_in_a_row: 0,
             last_ended: None,
         }
     }
@@ -125,7 +128,8 @@ impl<T> Paced<T> {
             start,
             deadline: None,
             permit: None,
-            was_unanswered: self.was_unanswered,
+            was_slow: self.slow_in_a_row > 0,
+            is_slow: false,
             first_made: None,
             last_made: None,
             last_ended: self.last_ended,
@@ -160,7 +164,11 @@ impl<T> Paced<T> {
             value: Self {
                 value,
                 rate_limited_in_a_row,
-                was_unanswered: failure.is_some_and(|failure| failure.result == FetchResult::Timeout),
+                slow_in_a_row: if requests.is_slow {
+                    self.slow_in_a_row.saturating_add(1)
+                } else {
+                    0
+                },
                 last_ended: requests.last_ended,
             },
             due: (requests.start + min_interval).max(spaced).max(waited),
