@@ -119,6 +119,9 @@ where
         .keep_alive_timeout(Duration::from_secs(10))
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES.into())
+        // No page reads a body, so that what comes of one would be kept until the answer.
+        .initial_stream_window_size(UNREAD_BYTES)
+        .initial_connection_window_size(UNREAD_BYTES)
         .serve_connection(TokioIo::new(stream), service(handler, &activity));
     run(connection, activity, connections);
 }
@@ -215,6 +218,9 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// The longest request head that is read.
 const MAX_HEADER_BYTES: u16 = 16 * 1024;
 
+/// How much of bodies, which nobody reads, is kept of one connection: the least that HTTP/2 allows.
+const UNREAD_BYTES: u32 = 65_535;
+
 /// How many requests a client may make at once over one connection.
 const MAX_STREAMS: u32 = 100;
 
@@ -296,6 +302,28 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(30)).await;
         }
         assert_eq!(start.elapsed().as_secs(), 90, "looked at every 30 s");
+    }
+
+    #[tokio::test]
+    async fn little_is_kept_of_what_nobody_reads() {
+        let (client, _connections) = connection(|stream, connections| {
+            serve_http2(stream, async |_| std::future::pending().await, connections);
+        });
+        let (mut requests, driver) = h2::client::handshake(client).await.unwrap();
+        tokio::spawn(driver);
+        let head = Request::post("http://localhost/").body(()).unwrap();
+        let (_answer, mut body) = requests.send_request(head, false).unwrap();
+        let mut sent = 0;
+        body.reserve_capacity(1024 * 1024);
+        let sending = async {
+            while let Some(Ok(capacity)) = std::future::poll_fn(|context| body.poll_capacity(context)).await {
+                sent += capacity;
+                body.send_data(Bytes::from(vec![0; capacity]), false).unwrap();
+                body.reserve_capacity(1024 * 1024);
+            }
+        };
+        _ = timeout(Duration::from_secs(2), sending).await;
+        assert!(sent <= 64 * 1024, "{sent} bytes are kept of one connection");
     }
 
     #[tokio::test(start_paused = true)]

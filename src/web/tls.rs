@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, ServerConfig};
 
@@ -94,6 +95,9 @@ pub(super) fn read(
         Some(clients) => builder.with_client_cert_verifier(Arc::new(clients.allowing(names))),
     };
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity?)));
+    // A session that is resumed is not verified again: a certificate that has expired since would do for ever.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     config.ignore_client_order = prefer_own_order?.unwrap_or(true);
     Ok(Some(config))
 }

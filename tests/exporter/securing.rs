@@ -599,3 +599,31 @@ async fn more_connections_than_descriptors_are_survived_without_spinning() {
     let healthy = timeout(PATIENCE, exporter.get("/-/healthy")).await.unwrap();
     assert_eq!(healthy.status, 200);
 }
+
+#[tokio::test]
+async fn no_session_outlives_the_certificate_that_it_began_with() {
+    // A resumed session is not verified again, so that a client could go on for ever with a certificate that has expired.
+    let site = Site::start_tls("client_auth_type: RequireAndVerifyClientCert\nclient_ca_file: ca.pem").await;
+    for version in ["-tls1_2", "-tls1_3"] {
+        let connect = async |flags: &[&str]| {
+            let mut client = program("openssl");
+            client
+                .current_dir(site.folder.path())
+                .args(["s_client", "-connect", site.address(), version, "-cert", "client.pem", "-key", "client.key"])
+                .args(["-CAfile", "ca.pem", "-ign_eof"])
+                .args(flags)
+                .stdin(std::process::Stdio::piped());
+            let mut client = client.stdout(std::process::Stdio::piped()).spawn().unwrap();
+            let request = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            client.stdin.as_mut().unwrap().write_all(request).await.unwrap();
+            let output = timeout(PATIENCE, client.wait_with_output()).await.unwrap().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let first = connect(&["-sess_out", "session"]).await;
+        assert!(first.contains("200 OK"), "{first}");
+        if site.path("session").exists() {
+            let second = connect(&["-sess_in", "session"]).await;
+            assert!(!second.contains("Reused"), "{version}: {second}");
+        }
+    }
+}
