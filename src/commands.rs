@@ -44,8 +44,8 @@ pub(crate) async fn serve(
     captures: Captures,
     clock: Clock,
 ) -> anyhow::Result<ExitCode> {
-    // They are waited for from the start: without this, SIGHUP would end a process that is still reading its ledger.
-    let (hangup, stop) = (signal(SignalKind::hangup())?, stop_signal()?);
+    // It is waited for from the start: without this, SIGHUP would end a process that is still reading its ledger.
+    let hangup = signal(SignalKind::hangup())?;
     let ShardFlags { ordinal, total } = flags.shard;
     let shard = Shard::new(ordinal, total);
     let shard = shard.with_context(|| {
@@ -60,6 +60,8 @@ pub(crate) async fn serve(
     fleet.forget_abandoned();
     fleet.settle(Instant::now() + LONGEST_START).await;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock)?;
+    // Until here, where a disk may hang, the system ends the process at once.
+    let stop = stop_signal()?;
     exporter.run(hangup, stop).await
 }
 
@@ -166,7 +168,7 @@ pub(crate) async fn demo(
     captures: Captures,
     clock: &Clock,
 ) -> anyhow::Result<ExitCode> {
-    let (hangup, stop) = (signal(SignalKind::hangup())?, stop_signal()?);
+    let hangup = signal(SignalKind::hangup())?;
     let simulator = Simulator::new(World::demo(flags.world.seed, clock.accelerated(flags.world.speed)));
     let (listeners, addresses) = bind(&[SocketAddr::from(([127, 0, 0, 1], 0))])?;
     let config = demo_config(&simulator, &format!("http://{}", authority(&addresses)))?;
@@ -176,6 +178,7 @@ pub(crate) async fn demo(
     });
     let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock.clone())?;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock.clone())?;
+    let stop = stop_signal()?;
     print(exporter.introduction().as_bytes())?;
     // The landing page has something to show before anything scrapes.
     let fleet = exporter.fleet.clone();

@@ -17,9 +17,9 @@ fn main() -> ExitCode {
     };
     outcome.unwrap_or_else(|error| {
         let error = format!("{error:#}");
-        #[expect(clippy::print_stderr, reason = "this is where errors are told to people")]
         match format {
-            LogFormat::Logfmt => eprintln!("greenapi-exporter: {error}"),
+            // Where nobody listens there is nobody to tell.
+            LogFormat::Logfmt => _ = writeln!(io::stderr(), "greenapi-exporter: {error}"),
             // Whoever reads a JSON log reads no other lines.
             LogFormat::Json => tracing::error!(error, "greenapi-exporter ends"),
         }

@@ -6,6 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use listenfd::ListenFd;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tracing::warn;
 
@@ -61,6 +62,11 @@ pub fn sockets() -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for index in 0..passed.len() {
         if let Some(listener) = passed.take_tcp_listener(index)? {
+            if !SockRef::from(&listener).is_listener()? {
+                let complaint =
+                    "systemd has passed a connection in place of a socket\n  hint: the socket unit needs `Accept=no`";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, complaint));
+            }
             listener.set_nonblocking(true)?;
             listeners.push(TcpListener::from_std(listener)?);
         }

@@ -50,7 +50,9 @@ pub(super) fn parse_ordinal(text: &str) -> Result<u32, &'static str> {
 }
 
 pub(super) fn parse_telemetry_path(text: &str) -> Result<String, &'static str> {
+    // Browsers take `//x` for a host.
     let is_plain = text.starts_with('/')
+        && !text.starts_with("//")
         && text
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));

@@ -12,13 +12,8 @@ use tokio::net::TcpStream;
 
 /// Asks the exporter of this machine whether it is alive.
 pub(crate) async fn healthcheck(flags: &Healthcheck) -> anyhow::Result<ExitCode> {
-    let mut address = *flags.listen_addresses.first().context("no address is given")?;
-    address.set_ip(match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    });
-    let answer = tokio::time::timeout(HEALTHCHECK_TIMEOUT, ask_health(address))
+    let address = *flags.listen_addresses.first().context("no address is given")?;
+    let answer = tokio::time::timeout(HEALTHCHECK_TIMEOUT, ask_health(&ways_to(address)))
         .await
         .map_err(|_| anyhow!("no answer from `{address}` within {HEALTHCHECK_TIMEOUT:?}"))?
         .with_context(|| format!("no answer from `{address}`"))?;
@@ -32,10 +27,24 @@ pub(crate) async fn healthcheck(flags: &Healthcheck) -> anyhow::Result<ExitCode>
     is_alive.then_some(ExitCode::SUCCESS).ok_or_else(no_exporter)
 }
 
-/// The first bytes of the answer of the exporter at `address`; as many as there are, padded with zeros.
-async fn ask_health(address: SocketAddr) -> io::Result<[u8; 12]> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET /-/healthy HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+/// Where an exporter that listens on `address` can be reached from this machine.
+fn ways_to(address: SocketAddr) -> Vec<SocketAddr> {
+    let hosts: Vec<IpAddr> = match address.ip() {
+        // It takes both, and the system may have but one.
+        IpAddr::V6(ip) if ip.is_unspecified() => vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()],
+        IpAddr::V4(ip) if ip.is_unspecified() => vec![Ipv4Addr::LOCALHOST.into()],
+        ip => vec![ip],
+    };
+    hosts
+        .into_iter()
+        .map(|host| SocketAddr::new(host, address.port()))
+        .collect()
+}
+
+/// The first bytes of the answer of the exporter at the first of `addresses` that can be reached; as many as there are, padded with zeros.
+async fn ask_health(addresses: &[SocketAddr]) -> io::Result<[u8; 12]> {
+    let mut stream = TcpStream::connect(addresses).await?;
+    let request = "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await?;
     let mut answer = [0; 12];
     let mut length = 0;

@@ -1,5 +1,6 @@
 //! Reads a tree of nodes key by key and reports what is wrong on the way, each problem with its place and key path.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -102,9 +103,10 @@ impl<'a> Field<'a> {
     /// The keys of a section whose keys are the user's own, such as names, with their values; each once.
     pub(crate) fn fields(&self) -> Result<Vec<(&'a str, Self)>, Reported> {
         let mut read: Vec<(&str, Self)> = Vec::new();
+        let mut keys = HashSet::new();
         for (at, key, node) in self.pairs()? {
             let path = format!("{}.{}", self.path, shown(key));
-            if read.iter().any(|(earlier, _)| earlier == key) {
+            if !keys.insert(key) {
                 self.problems.add(Some(*at), &path, "given twice", None);
                 continue;
             }

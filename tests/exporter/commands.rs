@@ -71,6 +71,7 @@ async fn usage_errors_end_with_1() {
         &["--web.listen-address", "nowhere"],
         &["--web.telemetry-path", "metrics"],
         &["--web.telemetry-path", "/probe"],
+        &["--web.telemetry-path", "//metrics"],
         &["--log.level", "loud"],
         &["--log.level="],
         &["--log.format", "xml"],

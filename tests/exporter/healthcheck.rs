@@ -33,6 +33,14 @@ async fn a_live_exporter_is_healthy_whatever_its_instances_are() {
 }
 
 #[tokio::test]
+async fn an_exporter_on_every_interface_is_found_where_one_of_the_protocols_is_missing() {
+    // It listens on IPv4 alone, as on a system without IPv6.
+    let address = server(b"HTTP/1.1 200 OK\r\n\r\n").await;
+    let (_, port) = address.rsplit_once(':').unwrap();
+    assert_eq!(check(&format!(":{port}")).await.code, Some(0));
+}
+
+#[tokio::test]
 async fn it_asks_where_the_environment_lets_the_exporter_listen() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;

@@ -182,6 +182,25 @@ async fn systemd_is_told_when_it_is_ready_reloading_and_stopping() {
 }
 
 #[tokio::test]
+async fn a_start_that_a_file_keeps_waiting_can_be_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("never.yml");
+    let made = crate::harness::run(crate::harness::program("mkfifo").arg(&path)).await;
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let mut exporter = crate::harness::binary(&["--config.file", path.to_str().unwrap()])
+        .spawn()
+        .unwrap();
+    // It can be opened for writing once it is read.
+    let opened = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(path));
+    let _writing = opened.await.unwrap().unwrap();
+    let pid = exporter.id().unwrap().to_string();
+    let killed = crate::harness::run(crate::harness::program("kill").arg(pid)).await;
+    assert_eq!(killed.code, Some(0), "{}", killed.stderr);
+    let status = tokio::time::timeout(PATIENCE, exporter.wait()).await.unwrap().unwrap();
+    assert!(!status.success());
+}
+
+#[tokio::test]
 async fn sockets_of_systemd_are_taken_over() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let file = TempFile::new("exporter.yml", &config(&simulator, &url, ""));
@@ -202,6 +221,20 @@ async fn sockets_of_systemd_are_taken_over() {
         .unwrap();
     let stderr = String::from_utf8(without.stderr).unwrap();
     assert!(stderr.contains("systemd has passed no socket"), "{stderr}");
+    // As a socket unit does that accepts connections itself.
+    let script = script.replace(
+        "os.dup2(listener.fileno(), 3)",
+        "client = socket.create_connection(listener.getsockname()); accepted, _ = listener.accept(); os.dup2(accepted.fileno(), 3)",
+    );
+    let mut with_connection = crate::harness::program("/usr/bin/python3");
+    with_connection.args(["-c", &script, env!("CARGO_BIN_EXE_greenapi-exporter"), "serve"]);
+    let refused = crate::harness::run(with_connection.args(flags)).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.contains("hint: the socket unit needs `Accept=no`"),
+        "{}",
+        refused.stderr
+    );
 }
 
 #[tokio::test]

@@ -609,7 +609,16 @@ async fn no_session_outlives_the_certificate_that_it_began_with() {
             let mut client = program("openssl");
             client
                 .current_dir(site.folder.path())
-                .args(["s_client", "-connect", site.address(), version, "-cert", "client.pem", "-key", "client.key"])
+                .args([
+                    "s_client",
+                    "-connect",
+                    site.address(),
+                    version,
+                    "-cert",
+                    "client.pem",
+                    "-key",
+                    "client.key",
+                ])
                 .args(["-CAfile", "ca.pem", "-ign_eof"])
                 .args(flags)
                 .stdin(std::process::Stdio::piped());
