@@ -347,3 +347,91 @@ fn discovery(config: &Config, before: Option<&Arc<Discovery>>) -> Option<Arc<Dis
     let same = before.and_then(|before| before.reconfigured(partner));
     Some(Arc::new(same.unwrap_or_else(|| Discovery::new(partner.clone()))))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::account::{Account, Credentials};
+    use crate::collector::Collector;
+    use crate::config::{Instance, InstanceApiUrl, Partner, Settings, TokenSource};
+    use crate::green_api::answers;
+
+    fn credentials(token: &str) -> Credentials {
+        Credentials {
+            api_url: "https://api.example".parse().unwrap(),
+            token: token.parse().unwrap(),
+        }
+    }
+
+    /// The configuration of the partner account with this token, and of nothing else.
+    fn of_partner(token: &str) -> Config {
+        Config {
+            partner: Some(Partner {
+                credentials: credentials(token),
+                token_source: TokenSource::Inline,
+                refresh_interval: Duration::from_mins(5),
+                instance_api_url: InstanceApiUrl::default(),
+                defaults: Arc::default(),
+            }),
+            ..Config::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reload_drops_the_ledgers_of_those_who_are_gone_for_a_month_unless_a_partner_account_may_list_them() {
+        let settings = Settings {
+            collectors: [Collector::Outgoing, Collector::Incoming].into(),
+            ..Settings::default()
+        };
+        let listed = Config {
+            instances: vec![Arc::new(Instance {
+                account: Account {
+                    id: 7.into(),
+                    name: "7".into(),
+                },
+                credentials: credentials("a"),
+                token_source: TokenSource::Inline,
+                settings: settings.into(),
+            })],
+            ..Config::default()
+        };
+        let check = |after: &Config, days: u64, is_kept: bool| {
+            let today = Arc::new(AtomicU64::new(20_000));
+            let clock = Clock::new({
+                let today = today.clone();
+                move || SystemTime::UNIX_EPOCH + Duration::from_hours(24 * today.load(Ordering::Relaxed))
+            });
+            let books = AllBooks::default();
+            let fleet = Fleet::new(listed.clone(), Shard::ONLY, books.clone(), clock).unwrap();
+            today.fetch_add(days, Ordering::Relaxed);
+            fleet.reload(after.clone()).unwrap();
+            for books in [books.outgoing, books.incoming] {
+                let since = books.view(7.into()).created;
+                assert_eq!(since > SystemTime::UNIX_EPOCH, is_kept, "after {days} days");
+            }
+        };
+        check(&Config::default(), 31, true);
+        check(&Config::default(), 32, false);
+        check(&listed, 32, true);
+        check(&of_partner("a"), 32, true);
+    }
+
+    #[tokio::test]
+    async fn the_list_of_a_partner_account_that_is_no_longer_configured_is_left_alone() {
+        let clock = Clock::system();
+        let fleet = Fleet::new(of_partner("a"), Shard::ONLY, AllBooks::default(), clock).unwrap();
+        let asked = fleet.present().plan.discovery.clone().unwrap();
+        let answer = answers::instances(br#"[{"idInstance": 7, "apiTokenInstance": "a"}]"#);
+        let listing: Listing = answer.unwrap().0.into();
+        let is_adopted = || {
+            let adopting = fleet.present().adopting(&asked, listing.clone(), Shard::ONLY);
+            adopting.is_some()
+        };
+        assert!(is_adopted());
+        fleet.reload(of_partner("b")).unwrap();
+        assert!(!is_adopted());
+    }
+}
