@@ -162,3 +162,21 @@ pub(super) fn count_opening(database: &Database) -> Result<u64, redb::Error> {
     })?;
     Ok(openings)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_a_ledger_that_cannot_be_given_its_name() {
+        let check = |name: &str, expected: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("another's"), "").unwrap();
+            let refusal = create(folder.path(), &folder.path().join(name)).unwrap_err();
+            assert!(refusal.to_string().contains(expected), "{refusal}");
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "{name}");
+        };
+        check("another's", "another process has it open");
+        check("nowhere/ledger.redb", "must be on a file system that has hard links");
+    }
+}
