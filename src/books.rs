@@ -373,4 +373,84 @@ mod tests {
         books.state().succeeded();
         check(2, false);
     }
+
+    /// What is on record of the instance once all that `happens` to its ledger is written.
+    async fn on_record(happens: fn(&Arc<Books>)) -> Option<Ledger> {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(directory.path()).unwrap();
+        let books = begun(Some(store));
+        submit(&books, 1, Pending);
+        settled(&books).await;
+        happens(&books);
+        settled(&books).await;
+        drop(books);
+        let (_, mut ledgers) = Store::open(directory.path()).unwrap();
+        ledgers.remove(&ID.into())
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_was_dropped_is_off_the_record_also_if_that_could_not_be_written_at_first() {
+        let dropped = on_record(|books| {
+            books.state().forget(vec![ID.into()]);
+            let batch = books.state().take();
+            books.state().put_back(batch);
+        });
+        assert_eq!(dropped.await, None);
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_was_dropped_and_has_begun_anew_is_on_record_as_the_new_one() {
+        let anew = on_record(|books| {
+            books.state().forget(vec![ID.into()]);
+            books.begin(ID.into(), SystemTime::UNIX_EPOCH + Duration::from_hours(1));
+        });
+        assert_eq!(anew.await, Some(Ledger::new(3600)));
+    }
+
+    #[tokio::test]
+    async fn both_journals_last_answers_are_on_record_to_the_second_once_the_program_has_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let books = AllBooks::open(directory.path()).unwrap();
+        for books in [&books.outgoing, &books.incoming] {
+            books.begin(ID.into(), SystemTime::UNIX_EPOCH);
+            submit(books, 1, Pending);
+            submit(books, 2, Pending);
+        }
+        books.close(Instant::now() + LONGEST_WRITE).await;
+        drop(books);
+        let books = AllBooks::open(directory.path()).unwrap();
+        for books in [books.outgoing, books.incoming] {
+            let last = SystemTime::UNIX_EPOCH + Duration::from_mins(2);
+            assert_eq!(books.last_success(ID.into()), Some(last));
+        }
+    }
+
+    #[test]
+    fn the_errors_of_both_stores_count() {
+        let books = AllBooks::default();
+        books.outgoing.state().failed("full");
+        books.incoming.state().failed("full");
+        assert_eq!(books.errors(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_being_written_is_waited_for_by_all_who_settle() {
+        let books = begun(None);
+        settled(&books).await;
+        let _disk = books.store.clone().lock_owned().await;
+        let (start, patience) = (Instant::now(), Duration::from_secs(1));
+        books.settle(start + patience).await;
+        assert_eq!(start.elapsed(), patience);
+    }
+
+    #[tokio::test]
+    async fn who_has_no_time_to_wait_for_a_write_does_not_break_it_off() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(directory.path()).unwrap();
+        let books = begun(Some(store));
+        submit(&books, 1, Pending);
+        books.settle(Instant::now()).await;
+        let view = settled(&books).await;
+        assert_eq!(view.totals.statuses.iter().len(), 1);
+    }
 }

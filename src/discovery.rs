@@ -363,4 +363,58 @@ mod tests {
         check(json!([element(7, "berlin"), element(8, "london")]), false);
         check(json!([element(7, "berlin")]), false);
     }
+
+    /// A partner account that is answered so, one time after the other, and then not at all.
+    async fn answered(answers: &'static [&'static str]) -> config::Partner {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut partner = partner();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        partner.credentials.api_url = url.parse().unwrap();
+        tokio::spawn(async move {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                _ = stream.read(&mut [0; 4096]).await.unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            std::future::pending::<()>().await;
+            drop(listener);
+        });
+        partner
+    }
+
+    const EMPTY: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n[]";
+    const REFUSED: &str = "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_partner_account_is_listed_again_after_the_refresh_interval_or_a_second_after_its_answer() {
+        let partner = answered(&[EMPTY]).await;
+        let client = Client::new(2, 1, Clock::system()).unwrap();
+        let start = Instant::now();
+        let landing = fetch(partner, client, Latest::default(), start).await;
+        assert!(!landing.value.has_failed);
+        assert_eq!(landing.due - start, Duration::from_mins(5));
+        assert!(landing.earliest - start >= SPACING);
+    }
+
+    #[tokio::test]
+    async fn instances_that_were_listed_once_stay_known_while_the_next_list_is_late_or_has_failed() {
+        let check = async |partner: config::Partner, is_late: bool| {
+            let discovery = Discovery::new(config::Partner {
+                refresh_interval: Duration::ZERO,
+                ..partner
+            });
+            let client = Client::new(2, 1, Clock::system()).unwrap();
+            let in_a_minute = Instant::now() + Duration::from_mins(1);
+            let first = discovery.list(&client, in_a_minute).await.unwrap();
+            let second = discovery.list(&client, Instant::now()).await.unwrap();
+            assert!(Arc::ptr_eq(&first, &second));
+            if !is_late {
+                discovery.flight.landed(Instant::now(), in_a_minute).await.unwrap();
+            }
+            let known = discovery.known().unwrap();
+            assert!(Arc::ptr_eq(&first, &known));
+        };
+        check(answered(&[EMPTY]).await, true).await;
+        check(answered(&[EMPTY, REFUSED]).await, false).await;
+    }
 }

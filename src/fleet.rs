@@ -374,7 +374,9 @@ mod tests {
 
     use super::*;
     use crate::account::{Account, Credentials};
+    use crate::collector::Collector;
     use crate::config::{InstanceApiUrl, Partner, Settings, TokenSource};
+    use crate::green_api::partner;
     use crate::simulator::{Simulator, World};
 
     /// A clock that begins in 1970, and how many days it has run.
@@ -390,6 +392,25 @@ mod tests {
             api_url: api_url.parse().unwrap(),
             token: token.parse().unwrap(),
         }
+    }
+
+    /// The configuration of a partner account, and of nothing else.
+    fn partner_at(api_url: &str, token: &str) -> Config {
+        Config {
+            partner: Some(Partner {
+                credentials: credentials(api_url, token),
+                token_source: TokenSource::Inline,
+                refresh_interval: Duration::from_mins(5),
+                instance_api_url: InstanceApiUrl::default(),
+                defaults: Arc::default(),
+            }),
+            ..Config::default()
+        }
+    }
+
+    /// That of the one with this token, whose API is never there.
+    fn of_partner(token: &str) -> Config {
+        partner_at("http://localhost:9", token)
     }
 
     fn has_ledger(books: &AllBooks, id: InstanceId) -> bool {
@@ -464,21 +485,57 @@ mod tests {
         books.outgoing.begin(id, clock.now());
         days.store(41, Ordering::Relaxed);
         let simulator = Simulator::new(World::new(7, clock.clone(), []));
-        let partner = Partner {
-            credentials: credentials(&simulator.start().unwrap(), simulator.partner_token()),
-            token_source: TokenSource::Inline,
-            refresh_interval: Duration::from_mins(5),
-            instance_api_url: InstanceApiUrl::default(),
-            defaults: Settings::default().into(),
-        };
-        let config = Config {
-            partner: Some(partner),
-            ..Config::default()
-        };
+        let config = partner_at(&simulator.start().unwrap(), simulator.partner_token());
         let fleet = Fleet::new(config, Shard::ONLY, books.clone(), clock).unwrap();
         fleet.forget_abandoned();
         assert!(has_ledger(&books, id), "it may be one of the account's");
         fleet.list(Instant::now() + Duration::from_mins(1)).await;
         assert!(!has_ledger(&books, id));
+    }
+
+    #[tokio::test]
+    async fn ledgers_of_both_journals_are_dropped_once_their_instance_is_gone_for_a_month() {
+        let id = InstanceId::from(1_101_000_001);
+        let with_incoming = |mut config: Config| {
+            let instance = Arc::make_mut(&mut config.instances[0]);
+            Arc::make_mut(&mut instance.settings)
+                .collectors
+                .insert(Collector::Incoming);
+            config
+        };
+        let listed = with_incoming(listing(id));
+        let check = |after: &Config, days_later: u32, is_kept: bool| {
+            let ((clock, days), books) = (clock(), AllBooks::default());
+            let fleet = Fleet::new(listed.clone(), Shard::ONLY, books.clone(), clock).unwrap();
+            days.fetch_add(days_later, Ordering::Relaxed);
+            // It may be missing from one list only.
+            for _ in 0..2 {
+                fleet.reload(after.clone()).unwrap();
+            }
+            for books in [books.outgoing, books.incoming] {
+                let since = books.view(id).created;
+                assert_eq!(since > SystemTime::UNIX_EPOCH, is_kept, "after {days_later} days");
+            }
+        };
+        check(&Config::default(), 31, true);
+        check(&Config::default(), 32, false);
+        check(&listed, 32, true);
+        check(&of_partner("a"), 32, true);
+    }
+
+    #[tokio::test]
+    async fn the_list_of_a_partner_account_that_is_no_longer_configured_is_left_alone() {
+        let clock = Clock::system();
+        let fleet = Fleet::new(of_partner("a"), Shard::ONLY, AllBooks::default(), clock).unwrap();
+        let asked = fleet.present().plan.discovery.clone().unwrap();
+        let answer = partner::instances(br#"[{"idInstance": 7, "apiTokenInstance": "a"}]"#);
+        let listing: Listing = answer.unwrap().0.into();
+        let is_adopted = || {
+            let adopting = fleet.present().adopting(&asked, listing.clone(), Shard::ONLY);
+            adopting.is_some()
+        };
+        assert!(is_adopted());
+        fleet.reload(of_partner("b")).unwrap();
+        assert!(!is_adopted());
     }
 }

@@ -207,6 +207,8 @@ const LISTEN_BACKLOG: u32 = 1024;
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[tokio::test]
@@ -224,5 +226,37 @@ mod tests {
         check("127.0.0.1:0", Some(Ipv4Addr::LOCALHOST));
         // Whoever asks for an IPv6 address gets no other.
         check("[::1]:0", None);
+    }
+
+    #[tokio::test]
+    async fn an_address_can_be_taken_again_at_once_after_connections_to_it_were_closed() {
+        let first = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let address = first.local_addr().unwrap();
+        let _client = tokio::net::TcpStream::connect(address).await.unwrap();
+        // Who closes first has to remember the connection for a while.
+        drop(first.accept().await.unwrap());
+        drop(first);
+        assert_eq!(bind(address).unwrap().local_addr().unwrap(), address);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_takes_too_long_is_not_waited_for_in_the_end() {
+        let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let (asked, stop) = tokio::sync::mpsc::unbounded_channel();
+        let handler = move |_| {
+            _ = asked.send(());
+            std::future::pending()
+        };
+        let stop = async {
+            let mut stop = stop;
+            stop.recv().await.unwrap();
+        };
+        let start = tokio::time::Instant::now();
+        serve(vec![listener], handler, stop).await;
+        assert_eq!(start.elapsed(), GRACE);
     }
 }

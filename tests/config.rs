@@ -296,6 +296,20 @@ fn tokens_that_travel_in_clear_are_warned_about() {
 }
 
 #[test]
+fn the_tokens_of_a_partner_account_and_of_its_instances_are_warned_about_too() {
+    let partner =
+        "partner: {token: a, api_url: \"http://a.example\", instance_api_url: \"http://{prefix}.b.example\"}\n";
+    let warnings = load_text("partner-in-clear.yml", partner).unwrap().warnings();
+    assert_eq!(
+        warnings,
+        [
+            "a token travels unencrypted to `http://a.example`: use an https:// URL unless the network is your own",
+            "a token travels unencrypted to `http://{prefix}.b.example`: use an https:// URL unless the network is your own",
+        ]
+    );
+}
+
+#[test]
 fn the_url_of_a_discovered_instance_follows_from_its_id() {
     let url = |template: &str| {
         let template: InstanceApiUrl = template.parse().unwrap();

@@ -72,7 +72,7 @@ impl<T: Clone + Send + Sync + 'static> Call<T> {
         collector.depart(target, deadline, run)
     }
 
-    async fn run(
+    pub(super) async fn run(
         &self,
         target: Arc<Target>,
         previous: Paced<LatestRun<T>>,

@@ -164,3 +164,22 @@ pub(super) fn mark_opening(database: &Database) -> Result<u64, redb::Error> {
     })?;
     Ok(mark)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_a_ledger_that_cannot_be_given_its_name() {
+        let check = |name: &str, expected: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("another's"), "").unwrap();
+            let [name_of_it, path] = [name, FILE].map(|name| folder.path().join(name));
+            let refusal = create_as(&name_of_it, &path).unwrap_err();
+            assert!(refusal.to_string().contains(expected), "{refusal}");
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "{name}");
+        };
+        check("another's", "another process has it open");
+        check("nowhere/ledger.redb", "must be on a file system that has hard links");
+    }
+}

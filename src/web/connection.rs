@@ -359,6 +359,52 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_connection_is_kept_for_the_next_request_however_long_the_one_before_took() {
+        let (mut client, _connections) = connection(|stream, connections| {
+            let slow = async |_| {
+                tokio::time::sleep(Duration::from_mins(2)).await;
+                Response::new(full("a"))
+            };
+            serve_http1(stream, slow, connections);
+        });
+        for _ in 0..2 {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"\r\n\r\na") {
+                assert_ne!(client.read_buf(&mut answer).await.unwrap(), 0, "closed");
+            }
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn the_system_looks_whether_a_client_is_still_there() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        prepare(&stream);
+        let socket = socket2::SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_get_on_with_the_handshake_is_given_up() {
+        for sent in [&b""[..], b"\x16\x03\x01"] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            client.write_all(sent).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let nobody = rustls::server::ResolvesServerCertUsingSni::new();
+            let config = ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into());
+            let config = config.with_safe_default_protocol_versions().unwrap();
+            let config = config.with_no_client_auth().with_cert_resolver(Arc::new(nobody));
+            let start = Instant::now();
+            assert!(handshake(stream, Arc::new(config)).await.is_none());
+            assert_eq!(start.elapsed(), HANDSHAKE_TIMEOUT, "{sent:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_say_goodbye_is_not_waited_for() {
         let check = async |serve: fn(DuplexStream, &Connections), sent: &[u8], before: u64, expected: u64| {
             let (mut client, connections) = connection(serve);

@@ -7,6 +7,7 @@ use greenapi_exporter::cli::Cli;
 use greenapi_exporter::simulator::Behaviour;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use crate::certificates::{Authority, this_machine};
 use crate::harness::{
     Exporter, PATIENCE, TempFile, binary, config, gauge, id, partner_config, program, run, series, simulate, value,
 };
@@ -219,6 +220,19 @@ async fn check_config_prints_the_effective_configuration_without_secrets() {
 }
 
 #[tokio::test]
+async fn check_config_warns_of_what_works_but_should_be_known() {
+    let file = TempFile::new(
+        "fleet.yml",
+        "instances: [{id_instance: 7, api_token: a, api_url: 'http://a.example'}]\n",
+    );
+    let finished = run(&mut binary(&["check-config", "--config.file", file.path()])).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let warning = "level=WARN source=greenapi_exporter::commands msg=\"the configuration can be improved\" \
+                   warning=\"a token travels unencrypted to `http://a.example`";
+    assert!(finished.stderr.contains(warning), "{}", finished.stderr);
+}
+
+#[tokio::test]
 async fn check_config_tells_every_error_at_once_and_ends_with_1() {
     let file = TempFile::new("fleet.yml", "instances:\n  - id_instance: x\n    api_tokn: d75b3a66\n");
     let finished = run(&mut binary(&["check-config", "--config.file", file.path()])).await;
@@ -327,6 +341,56 @@ async fn simulate_prints_what_a_client_needs_and_answers() {
         .unwrap();
     let instances: Vec<serde_json::Value> = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
     assert_eq!(instances.len(), 3);
+}
+
+#[tokio::test]
+async fn demo_says_where_people_and_prometheus_find_it() {
+    let folder = tempfile::tempdir().unwrap();
+    Authority::new("authority").issue(folder.path(), "server", &this_machine());
+    let web_config = folder.path().join("web.yml");
+    let tls = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n";
+    std::fs::write(&web_config, tls).unwrap();
+    let check = async |flags: &[&str], expected: &[&str]| {
+        let mut command = binary(&["demo", "--web.listen-address", ":0"]);
+        let mut child = command.args(flags).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut said = String::new();
+        while !said.contains("Stop it") {
+            let line = tokio::time::timeout(PATIENCE, lines.next_line());
+            said += &line.await.unwrap().unwrap().unwrap();
+            said.push('\n');
+        }
+        for expected in expected {
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+    };
+    check(&[], &["\n  http://localhost:", "- targets: [\"localhost:"]).await;
+    let flags = [
+        "--web.telemetry-path",
+        "/m",
+        "--web.config.file",
+        web_config.to_str().unwrap(),
+    ];
+    let settings = "scheme: https\n      metrics_path: /m\n";
+    check(&flags, &["\n  https://localhost:", "/m  the metrics\n", settings]).await;
+}
+
+#[tokio::test]
+async fn demo_has_something_to_show_to_people_before_anything_scrapes() {
+    let mut command = binary(&["demo", "--web.listen-address", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = loop {
+        let line = tokio::time::timeout(PATIENCE, lines.next_line());
+        match line.await.unwrap().unwrap().unwrap() {
+            line if line.starts_with("  http://") => break line,
+            _ => {}
+        }
+    };
+    let url = line.split_whitespace().next().unwrap();
+    let page = async || reqwest::get(url).await.unwrap().text().await.unwrap();
+    let shown = async { while page().await.contains("not scraped") {} };
+    tokio::time::timeout(PATIENCE, shown).await.unwrap();
 }
 
 #[tokio::test]

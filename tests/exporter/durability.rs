@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use greenapi_exporter::journal::StatusMessage;
+use greenapi_exporter::journal::{Journal, Record, SendByApi, StatusId, StatusMessage, TypeMessage};
+use greenapi_exporter::ledger::Ledger;
 use greenapi_exporter::simulator::{Behaviour, Method, SimStatus, Simulator};
+use greenapi_exporter::store::Store;
 use tempfile::TempDir;
 
 use crate::harness::{Exporter, TempFile, binary, config, gauge, id, now, program, run, series, simulate, value};
@@ -190,6 +192,30 @@ async fn without_storage_counters_start_anew_and_their_baseline_counts_nothing()
 }
 
 #[tokio::test]
+async fn a_ledger_that_nobody_has_kept_for_a_month_is_dropped_at_the_next_start() {
+    let setting = Setting::new();
+    let storage = setting.storage.path();
+    let (mut store, _) = Store::open(storage).unwrap();
+    let record = Record {
+        id: StatusId::of("3EB0"),
+        timestamp: 0,
+        participants: 0,
+        status_message: StatusMessage::Sent,
+        type_message: TypeMessage::Text,
+        send_by_api: SendByApi::True,
+    };
+    let changes = Ledger::new(0).changes(&Journal::new(vec![record], 0), 1);
+    // One that is configured is kept.
+    store.write(&[(id(0), changes.clone()), (id(1), changes)]).unwrap();
+    drop(store);
+    let exporter = setting.start().await;
+    exporter.metrics().await;
+    exporter.stop().await;
+    let (_, ledgers) = Store::open(storage).unwrap();
+    assert_eq!(ledgers.into_keys().collect::<Vec<_>>(), [id(0)]);
+}
+
+#[tokio::test]
 async fn a_second_process_on_the_same_directory_is_refused() {
     let setting = Setting::new();
     let _running = setting.start().await;
@@ -241,6 +267,11 @@ async fn check_config_says_whether_the_ledger_can_be_opened() {
     let running = setting.start().await;
     running.stop().await;
     check(setting.storage(), 0, "the ledger can be opened").await;
+    let incoming = setting.storage.path().join("incoming/ledger.redb");
+    let intact = std::fs::read(&incoming).unwrap();
+    std::fs::write(&incoming, "not a ledger").unwrap();
+    check(setting.storage(), 1, "incoming/ledger.redb`: it is not a ledger").await;
+    std::fs::write(&incoming, intact).unwrap();
     let _running = setting.start().await;
     check(
         setting.storage(),

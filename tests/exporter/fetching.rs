@@ -218,6 +218,40 @@ async fn a_handshake_that_the_server_ends_is_a_failure_of_tls() {
 }
 
 #[tokio::test]
+async fn an_answer_that_stops_in_its_middle_is_a_timeout() {
+    let (simulator, _) = simulate(&[Behaviour::Healthy]);
+    let (url, _) = raw_api(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[").await;
+    check_config(&config(&simulator, &url, "timeout: 500ms"), "timeout").await;
+}
+
+#[tokio::test]
+async fn a_failure_that_lasts_is_told_once_and_so_is_its_end() {
+    let (simulator, url) = simulate(&[Behaviour::ServerError]);
+    let settings = "min_interval: 0s\ncollectors: [outgoing, state]";
+    let exporter = Exporter::start(&config(&simulator, &url, settings), &[]).await;
+    let asked_often = async |behaviour| {
+        simulator.set_behaviour(id(0), behaviour).unwrap();
+        for method in [Method::GetOutgoingStatuses, Method::GetStateInstance] {
+            let asked = simulator.requests(id(0), method).unwrap();
+            while simulator.requests(id(0), method).unwrap() < asked + 2 {
+                exporter.metrics().await;
+            }
+        }
+    };
+    asked_often(Behaviour::ServerError).await;
+    asked_often(Behaviour::Healthy).await;
+    let log = exporter.stop().await.stderr;
+    for told in [
+        "cannot read the journal",
+        "the journal can be read again",
+        "cannot collect",
+        "collects again",
+    ] {
+        assert_eq!(log.matches(told).count(), 1, "{told}: {log}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_answer_without_end_is_told_by_its_code() {
     let (simulator, _) = simulate(&[Behaviour::Healthy]);
     let url = api(async |_| {
@@ -355,6 +389,39 @@ async fn a_connection_is_kept_from_one_scrape_to_the_next() {
         exporter.metrics().await;
     }
     assert_eq!(seen.lock().unwrap().connections, 1);
+}
+
+#[tokio::test]
+async fn as_many_connections_are_kept_as_there_are_requests_at_once() {
+    const AT_ONCE: usize = 5;
+    let (simulator, _) = simulate(&[Behaviour::Healthy; AT_ONCE]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (connections, together) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(AT_ONCE)));
+    let made = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            made.fetch_add(1, Ordering::Relaxed);
+            let together = together.clone();
+            tokio::spawn(async move {
+                while connection.read(&mut [0; 4096]).await.is_ok_and(|length| length > 0) {
+                    together.wait().await;
+                    _ = connection
+                        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")
+                        .await;
+                }
+            });
+        }
+    });
+    let exporter = Exporter::start(&config(&simulator, &url, ""), &[]).await;
+    for times in [1.0, 2.0] {
+        let page = exporter.metrics().await;
+        let read = labelled(&page, "greenapi_fetches_total", 0, "result=\"ok\"");
+        assert_eq!(read, Some(times));
+        assert_eq!(connections.load(Ordering::Relaxed), AT_ONCE);
+        // After a reload, all are asked again in the same scrape.
+        exporter.send(reqwest::Method::POST, "/-/reload", &[]).await;
+    }
 }
 
 #[tokio::test]

@@ -71,6 +71,24 @@ async fn shards_partition_a_thousand_instances() {
 }
 
 #[tokio::test]
+async fn shards_share_the_instances_of_a_partner_account_too() {
+    let (simulator, url) = simulate(&[Behaviour::Empty; 20]);
+    let token = TempFile::new("token", simulator.partner_token());
+    let mut served = Vec::new();
+    for ordinal in ["0", "1"] {
+        let flags = ["--shard.ordinal", ordinal, "--shard.total", "2"];
+        let exporter = Exporter::start(&partner_config(&url, &token), &flags).await;
+        let page = exporter.metrics().await;
+        served.extend(series(&page, "greenapi_up").into_iter().map(str::to_owned));
+    }
+    served.sort_unstable();
+    let all: Vec<_> = (0..20)
+        .map(|index| format!("greenapi_up{{id_instance=\"{}\"}} 1", id(index)))
+        .collect();
+    assert_eq!(served, all);
+}
+
+#[tokio::test]
 async fn a_replica_beyond_the_total_is_refused() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let file = TempFile::new("exporter.yml", &config(&simulator, &url, ""));
@@ -170,15 +188,20 @@ async fn systemd_is_told_when_it_is_ready_reloading_and_stopping() {
     let mut exporter = Exporter::start_as("env", &arguments, &["--config.file", file.path()]).await;
     exporter.signal("-HUP");
     exporter.logged("reloaded the configuration").await;
+    // It is as ready as before after a reload that failed.
+    std::fs::write(&file.path, "").unwrap();
+    exporter.signal("-HUP");
+    exporter.logged("cannot reload the configuration").await;
     assert_eq!(exporter.stop().await.code, Some(0));
     let mut said = Vec::new();
     let mut buffer = [0; 128];
-    for _ in 0..4 {
+    for _ in 0..6 {
         let length = socket.recv(&mut buffer).unwrap();
         let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
         said.push(text.lines().next().unwrap().to_owned());
     }
-    assert_eq!(said, ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]);
+    let (ready, reloading) = ("READY=1", "RELOADING=1");
+    assert_eq!(said, [ready, reloading, ready, reloading, ready, "STOPPING=1"]);
 }
 
 #[tokio::test]

@@ -1,8 +1,12 @@
 //! What becomes of counters, requests and waits when the configuration is loaded anew.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use greenapi_exporter::simulator::{Behaviour, Method, SimStatus};
+use greenapi_exporter::web;
 use reqwest::Method as Verb;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -88,6 +92,8 @@ async fn a_broken_configuration_leaves_the_present_one_and_says_why() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let exporter = Exporter::start(&config(&simulator, &url, ALWAYS), &[]).await;
     let good = exporter.get("/config").await.text;
+    let accepted = |page: &str| value(page, "greenapi_exporter_config_last_reload_success_timestamp_seconds").unwrap();
+    let at_start = accepted(&exporter.metrics().await);
     exporter
         .configure("instances:\n  - id_instance: x\n    api_token: d75b3a66374942c5b3c019c698abc2067e151558acbb41\n");
     let (status, text) = reload(&exporter, Verb::POST).await;
@@ -103,6 +109,15 @@ async fn a_broken_configuration_leaves_the_present_one_and_says_why() {
         value(&page, "greenapi_exporter_config_last_reload_successful"),
         Some(0.0)
     );
+    assert_eq!(accepted(&page).to_bits(), at_start.to_bits());
+    let is_told = async || {
+        exporter
+            .get("/")
+            .await
+            .text
+            .contains("the configuration could not be reloaded")
+    };
+    assert!(is_told().await, "to people, too");
     exporter.configure(&config(&simulator, &url, ALWAYS));
     assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
     let page = exporter.metrics().await;
@@ -110,6 +125,8 @@ async fn a_broken_configuration_leaves_the_present_one_and_says_why() {
         value(&page, "greenapi_exporter_config_last_reload_successful"),
         Some(1.0)
     );
+    assert!(accepted(&page) > at_start);
+    assert!(!is_told().await);
 }
 
 #[tokio::test]
@@ -263,6 +280,37 @@ async fn a_reload_ends_the_waits_of_the_optional_collectors_too() {
     assert_eq!(succeeded(&exporter.metrics().await), 5);
 }
 
+#[tokio::test]
+async fn nothing_is_shown_of_collectors_that_are_switched_off() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let all = "collectors: [outgoing, incoming, state, settings, statistic, contacts, queue]";
+    let exporter = Exporter::start(&config(&simulator, &url, all), &[]).await;
+    let families = async || {
+        let page = exporter.metrics().await;
+        let names = page.lines().filter(|line| line.starts_with("greenapi_"));
+        let names = names.map(|line| line.split(['{', ' ']).next().unwrap().to_owned());
+        names.collect::<BTreeSet<_>>()
+    };
+    let with_all = families().await;
+    exporter.configure(&config(&simulator, &url, ""));
+    assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+    let fewer = families().await;
+    let gone: Vec<_> = with_all.difference(&fewer).map(String::as_str).collect();
+    assert_eq!(
+        gone,
+        [
+            "greenapi_collector_duration_seconds",
+            "greenapi_collector_success",
+            "greenapi_contacts",
+            "greenapi_incoming_journal_statuses",
+            "greenapi_incoming_statuses_total",
+            "greenapi_instance_state",
+            "greenapi_queued_messages",
+            "greenapi_setting_enabled",
+        ]
+    );
+}
+
 /// Since when the statuses of the first instance are counted.
 async fn counting_since(exporter: &Exporter) -> f64 {
     let openmetrics = [("Accept", "application/openmetrics-text;version=1.0.0")];
@@ -349,6 +397,51 @@ async fn a_reload_changes_the_limits() {
         let label = format!("result=\"{result}\"");
         assert_eq!(labelled(&page, "greenapi_fetch_result", 0, &label), Some(1.0));
     }
+}
+
+#[tokio::test]
+async fn a_reload_changes_how_many_requests_may_be_under_way() {
+    let (simulator, url) = simulate(&[Behaviour::Held; 2]);
+    let usual = config(&simulator, &url, "timeout: 10m");
+    let exporter = Exporter::start(&format!("{usual}max_concurrent_requests: 1\n"), &[]).await;
+    exporter.configure(&usual);
+    assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+    let arrived = async {
+        for index in 0..2 {
+            let arrived = simulator.arrived(id(index), Method::GetOutgoingStatuses, 1);
+            tokio::time::timeout(PATIENCE, arrived).await.unwrap().unwrap();
+        }
+        (0..2).for_each(|index| simulator.set_behaviour(id(index), Behaviour::Healthy).unwrap());
+    };
+    let (page, ()) = tokio::join!(exporter.metrics(), arrived);
+    assert_eq!(series(&page, "greenapi_up").len(), 2);
+}
+
+#[tokio::test]
+async fn a_reload_lists_the_partner_account_anew() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let listener = web::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let api = {
+        let asked = asked.clone();
+        move |_| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            async { hyper::Response::new(web::full("[]")) }
+        }
+    };
+    tokio::spawn(web::serve(vec![listener], api, std::future::pending()));
+    let token = TempFile::new("token", "d75b3a66");
+    let exporter = Exporter::start(&partner_config(&url, &token), &[]).await;
+    exporter.metrics().await;
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(reload(&exporter, Verb::POST).await.0, 200);
+    // The API takes one request a second.
+    let listed = async {
+        while asked.load(Ordering::Relaxed) < 2 {
+            exporter.metrics().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, listed).await.unwrap();
 }
 
 #[tokio::test]

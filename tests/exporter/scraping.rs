@@ -211,6 +211,23 @@ async fn a_late_answer_counts_before_the_next_takes_its_place() {
 }
 
 #[tokio::test]
+async fn what_a_collector_found_before_is_not_shown_while_its_next_answer_is_late() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let settings = "min_interval: 0s\ncollectors: [outgoing, state]";
+    let exporter = Exporter::start(&config(&simulator, &url, settings), &[]).await;
+    let success = |page: &str| labelled(page, "greenapi_collector_success", 0, "collector=\"state\"");
+    let mut page = exporter.metrics().await;
+    assert_eq!(success(&page), Some(1.0));
+    simulator.set_behaviour(id(0), Behaviour::Held).unwrap();
+    let impatient = [("X-Prometheus-Scrape-Timeout-Seconds", "0.6")];
+    while simulator.requests(id(0), Method::GetStateInstance).unwrap() < 2 {
+        page = exporter.get_with("/metrics", &impatient).await.text;
+    }
+    assert_eq!(success(&page), Some(0.0));
+    assert_eq!(series(&page, "greenapi_instance_state"), Vec::<&str>::new());
+}
+
+#[tokio::test]
 async fn a_young_result_is_served_again() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
     let exporter = Exporter::start(&config(&simulator, &url, "min_interval: 1h"), &[]).await;

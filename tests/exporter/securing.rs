@@ -481,6 +481,9 @@ async fn a_limit_that_is_changed_forgets_what_came_under_the_one_before() {
     check("HTTP/1.1 200 OK").await;
     check("HTTP/1.1 200 OK").await;
     check("HTTP/1.1 429 Too Many Requests").await;
+    // One that stays holds on.
+    site.replace("web.yml", limit(2) + "http_server_config: {http2: false}\n");
+    check("HTTP/1.1 429 Too Many Requests").await;
 }
 
 #[tokio::test]

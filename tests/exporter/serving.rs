@@ -82,6 +82,36 @@ async fn a_probe_shows_one_instance_by_id_or_name_and_nothing_of_the_exporter() 
 }
 
 #[tokio::test]
+async fn a_probe_takes_a_name_of_an_instance() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy, Behaviour::Healthy]);
+    let config = config(&simulator, &url, "");
+    let of_second = format!("  - id_instance: {}\n", id(1));
+    let named = config.replace(&of_second, &format!("{of_second}    name: Ольга & 1\n"));
+    let exporter = Exporter::start(&named, &[]).await;
+    for query in ["target=%D0%9E%D0%BB%D1%8C%D0%B3%D0%B0+%26+1", "target=1101000002"] {
+        let page = exporter.get(&format!("/probe?{query}")).await;
+        assert_eq!(page.status, 200, "{query}");
+        assert_eq!(gauge(&page.text, "greenapi_up", 1), Some(1.0), "{query}");
+        assert_eq!(series(&page.text, "greenapi_up").len(), 1, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_only_where_they_are_told_to_be() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let flags = ["--web.telemetry-path", "/telemetry"];
+    let exporter = Exporter::start(&config(&simulator, &url, ""), &flags).await;
+    assert_eq!(exporter.get("/metrics").await.status, 404);
+    let page = exporter.get("/telemetry").await;
+    assert_eq!(gauge(&page.text, "greenapi_up", 0), Some(1.0));
+    let page = exporter.get("/telemetry").await;
+    let answered = "greenapi_exporter_http_requests_total{handler=\"/metrics\",code=\"200\"}";
+    assert_eq!(value(&page.text, answered), Some(1.0));
+    let landing = exporter.get("/").await.text;
+    assert!(landing.contains("<a href=\"/telemetry\">"), "{landing}");
+}
+
+#[tokio::test]
 async fn a_probe_without_a_single_known_target_is_a_bad_request() {
     let exporter = exporter(&[Behaviour::Healthy, Behaviour::Healthy]).await;
     let (one, other) = (id(0), id(1));
@@ -103,6 +133,14 @@ async fn a_scrape_timeout_that_is_no_time_is_a_bad_request() {
         let headers = [("X-Prometheus-Scrape-Timeout-Seconds", timeout)];
         assert_eq!(exporter.get_with("/metrics", &headers).await.status, 400, "{timeout}");
     }
+}
+
+#[tokio::test]
+async fn a_scraper_may_have_more_patience_than_any_clock_can_tell() {
+    let exporter = exporter(&[Behaviour::Healthy]).await;
+    let headers = [("X-Prometheus-Scrape-Timeout-Seconds", "10000000000000000000")];
+    let page = exporter.get_with("/metrics", &headers).await;
+    assert_eq!(gauge(&page.text, "greenapi_up", 0), Some(1.0));
 }
 
 #[tokio::test]
