@@ -244,8 +244,8 @@ async fn a_failure_that_lasts_is_told_once_and_so_is_its_end() {
     for told in [
         "cannot read the journal",
         "the journal can be read again",
-        "cannot collect",
-        "collects again",
+        "cannot run the collector",
+        "the collector works again",
     ] {
         assert_eq!(log.matches(told).count(), 1, "{told}: {log}");
     }
