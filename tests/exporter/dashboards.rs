@@ -10,7 +10,7 @@ use greenapi_exporter::clock::Clock;
 use greenapi_exporter::fetch::FetchResult;
 use greenapi_exporter::journal::{Audience, SendByApi, StatusMessage, TypeMessage};
 use greenapi_exporter::label::LabelValue;
-use greenapi_exporter::simulator::{Method, SimStatus, Simulator, World};
+use greenapi_exporter::simulator::{Behaviour, Method, SimStatus, Simulator, World};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -267,6 +267,8 @@ async fn lively_fleet() -> (Simulator, Exporter) {
         ..World::demo(7, Clock::system().accelerated(60.0))
     };
     let simulator = Simulator::new(world);
+    // One that is shown only where it happens.
+    simulator.set_behaviour(id(8), Behaviour::RateLimited(Some(1))).unwrap();
     let url = simulator.start().unwrap();
     let defaults = "min_interval: 0s\ntimeout: 900ms\n\
                     collectors: [outgoing, incoming, state, settings, statistic, contacts, queue]";

@@ -241,6 +241,25 @@ fn every_alert_has_a_severity_and_texts_and_a_section_in_the_runbooks() {
     }
 }
 
+/// Nobody knows accounts by their numbers. Rules can't share a template, so that each description has a copy of it.
+#[test]
+fn every_description_of_an_account_has_its_name_too() {
+    const ID: &str = "{{ $labels.id_instance }}";
+    const NAME: &str = "{{- range printf \"greenapi_instance_info{job=%q, instance=%q, id_instance=%q, name!=%[3]q}\" \
+                        $labels.job $labels.instance $labels.id_instance | query }} ({{ .Labels.name }}){{ end }}";
+    let mut named = 0;
+    for rule in rules() {
+        let Some(description) = rule.annotations.get("description") else {
+            continue;
+        };
+        for after in description.split(ID).skip(1) {
+            assert!(after.trim_start().starts_with(NAME), "{description}");
+            named += 1;
+        }
+    }
+    assert!(named >= 16, "{named}");
+}
+
 #[test]
 fn alertmanager_accepts_its_configuration() {
     check("amtool", &["check-config", "deploy/alertmanager/alertmanager.yml"]);
