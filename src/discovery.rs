@@ -406,10 +406,15 @@ mod tests {
             let client = Client::new(2, 1, Clock::system()).unwrap();
             let in_a_minute = Instant::now() + Duration::from_mins(1);
             let first = discovery.list(&client, in_a_minute).await.unwrap();
+            tokio::time::pause();
+            tokio::time::advance(SPACING).await;
+            tokio::time::resume();
             let second = discovery.list(&client, Instant::now()).await.unwrap();
             assert!(Arc::ptr_eq(&first, &second));
+            assert!(!discovery.flight.is_idle(Duration::ZERO), "it is listed anew");
             if !is_late {
-                discovery.flight.landed(Instant::now(), in_a_minute).await.unwrap();
+                let latest = discovery.flight.landed(Instant::now(), in_a_minute).await;
+                assert!(latest.unwrap().has_failed);
             }
             let known = discovery.known().unwrap();
             assert!(Arc::ptr_eq(&first, &known));
