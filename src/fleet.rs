@@ -504,8 +504,13 @@ mod tests {
             config
         };
         let listed = with_incoming(listing(id));
-        let check = |after: &Config, days_later: u32, is_kept: bool| {
+        // The ledgers of one who is listed at first, and of one whom nobody lists.
+        let ids = [id, InstanceId::from(1_101_000_002)];
+        let check = |after: &Config, days_later: u32, are_kept: [bool; 2]| {
             let ((clock, days), books) = (clock(), AllBooks::default());
+            for books in [&books.outgoing, &books.incoming] {
+                books.begin(ids[1], clock.now());
+            }
             let fleet = Fleet::new(listed.clone(), Shard::ONLY, books.clone(), clock).unwrap();
             days.fetch_add(days_later, Ordering::Relaxed);
             // It may be missing from one list only.
@@ -513,14 +518,14 @@ mod tests {
                 fleet.reload(after.clone()).unwrap();
             }
             for books in [books.outgoing, books.incoming] {
-                let since = books.view(id).created;
-                assert_eq!(since > SystemTime::UNIX_EPOCH, is_kept, "after {days_later} days");
+                let is_there = ids.map(|id| books.view(id).created > SystemTime::UNIX_EPOCH);
+                assert_eq!(is_there, are_kept, "after {days_later} days");
             }
         };
-        check(&Config::default(), 31, true);
-        check(&Config::default(), 32, false);
-        check(&listed, 32, true);
-        check(&of_partner("a"), 32, true);
+        check(&Config::default(), 31, [true; 2]);
+        check(&Config::default(), 32, [false; 2]);
+        check(&listed, 32, [true, false]);
+        check(&of_partner("a"), 32, [true; 2]);
     }
 
     #[tokio::test]
