@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 90, "looked at every 30 s");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn little_is_kept_of_what_nobody_reads() {
         let (client, _connections) = connection(|stream, connections| {
             serve_http2(stream, async |_| std::future::pending().await, connections);
@@ -343,15 +343,18 @@ mod tests {
         }
     }
 
+    /// Serves an answer that takes so many minutes.
+    fn slow_http1<const MINUTES: u64>(stream: DuplexStream, connections: &Connections) {
+        let slow = async |_| {
+            tokio::time::sleep(Duration::from_mins(MINUTES)).await;
+            Response::new(full("a"))
+        };
+        serve_http1(stream, slow, connections);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_request_may_be_under_way_for_long() {
-        let (mut client, _connections) = connection(|stream, connections| {
-            let slow = async |_| {
-                tokio::time::sleep(Duration::from_mins(9)).await;
-                Response::new(full("a"))
-            };
-            serve_http1(stream, slow, connections);
-        });
+        let (mut client, _connections) = connection(slow_http1::<9>);
         client.write_all(REQUEST).await.unwrap();
         let mut status = [0; 15];
         client.read_exact(&mut status).await.unwrap();
@@ -360,15 +363,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_kept_for_the_next_request_however_long_the_one_before_took() {
-        let (mut client, _connections) = connection(|stream, connections| {
-            let slow = async |_| {
-                tokio::time::sleep(Duration::from_mins(2)).await;
-                Response::new(full("a"))
-            };
-            serve_http1(stream, slow, connections);
-        });
+        let (mut client, _connections) = connection(slow_http1::<2>);
         for _ in 0..2 {
-            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            client.write_all(REQUEST).await.unwrap();
             let mut answer = Vec::new();
             while !answer.ends_with(b"\r\n\r\na") {
                 assert_ne!(client.read_buf(&mut answer).await.unwrap(), 0, "closed");
