@@ -166,6 +166,17 @@ pub enum AccountError {
 }
 
 #[cfg(test)]
+impl Credentials {
+    /// Those of an API at `api_url`.
+    pub(crate) fn example(api_url: &str, token: &str) -> Self {
+        Self {
+            api_url: api_url.parse().unwrap(),
+            token: token.parse().unwrap(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

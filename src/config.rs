@@ -195,3 +195,30 @@ fn travels_in_clear(url: &str) -> bool {
     };
     url.scheme() == "http" && !stays_here
 }
+
+#[cfg(test)]
+impl Instance {
+    /// One with the usual settings.
+    pub(crate) fn example(id: InstanceId, name: &str, credentials: Credentials) -> Self {
+        Self {
+            account: Account { id, name: name.into() },
+            credentials,
+            token_source: TokenSource::Inline,
+            settings: Arc::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Partner {
+    /// One with the usual settings.
+    pub(crate) fn example(credentials: Credentials) -> Self {
+        Self {
+            credentials,
+            token_source: TokenSource::Inline,
+            refresh_interval: Duration::from_mins(5),
+            instance_api_url: InstanceApiUrl::default(),
+            defaults: Arc::default(),
+        }
+    }
+}

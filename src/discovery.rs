@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use crate::account::{Account, AccountError, Credentials, InstanceId};
 use crate::config::{self, TokenSource};
-use crate::fetch::FetchResult;
+use crate::fetch::{FetchResult, in_a_row};
 use crate::flight::{Flight, Landing};
 use crate::green_api::partner::{self, PartnerInstance};
 use crate::green_api::{Client, SPACING};
@@ -155,11 +155,7 @@ async fn fetch(partner: config::Partner, client: Client, previous: Latest, start
                 warn!(result, cause, hint, "cannot list the partner account's instances");
             }
             let is_limited = failure.result == FetchResult::RateLimited;
-            let rate_limited_in_a_row = if is_limited {
-                previous.rate_limited_in_a_row + 1
-            } else {
-                0
-            };
+            let rate_limited_in_a_row = in_a_row(previous.rate_limited_in_a_row, is_limited);
             let wait = failure.result.wait(failure.retry_after, rate_limited_in_a_row);
             let latest = Latest {
                 has_failed: true,
@@ -228,7 +224,6 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::config::Settings;
 
     /// The ids and names under which the instances of `list` are collected beside those configured.
     fn collected(list: &Value, configured: &[Arc<config::Instance>]) -> Vec<(u64, String)> {
@@ -242,32 +237,15 @@ mod tests {
     }
 
     fn partner() -> config::Partner {
-        config::Partner {
-            credentials: credentials(),
-            token_source: TokenSource::Inline,
-            refresh_interval: Duration::from_mins(5),
-            instance_api_url: config::InstanceApiUrl::default(),
-            defaults: Settings::default().into(),
-        }
+        config::Partner::example(credentials())
     }
 
     fn credentials() -> Credentials {
-        Credentials {
-            api_url: "https://api.example".parse().unwrap(),
-            token: "d75b3a66".parse().unwrap(),
-        }
+        Credentials::example("https://api.example", "d75b3a66")
     }
 
     fn configured(id: u64, name: &str) -> Arc<config::Instance> {
-        Arc::new(config::Instance {
-            account: Account {
-                id: id.into(),
-                name: name.into(),
-            },
-            credentials: credentials(),
-            token_source: TokenSource::Inline,
-            settings: Settings::default().into(),
-        })
+        config::Instance::example(id.into(), name, credentials()).into()
     }
 
     fn element(id: u64, name: &str) -> Value {

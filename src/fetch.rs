@@ -96,3 +96,8 @@ impl FetchResult {
         }
     }
 }
+
+/// How many times in succession something has happened now, if it did so `before` times and does so `again` or not.
+pub fn in_a_row(before: u32, again: bool) -> u32 {
+    if again { before.saturating_add(1) } else { 0 }
+}

@@ -100,8 +100,14 @@ impl Fleet {
     /// account's instances are not known, each may be one of them.
     pub fn forget_abandoned(&self) {
         let present = self.present();
-        if !present.plan.is_unlisted() {
-            self.books.forget_abandoned(self.clock.now(), |id| present.has(id));
+        self.forget_abandoned_since(&present, &present);
+    }
+
+    /// The same where what was collected `before` is replaced by `after`. One that is missing only now may be back with the next list.
+    fn forget_abandoned_since(&self, before: &Present, after: &Present) {
+        if !after.plan.is_unlisted() {
+            let is_kept = |id| after.has(id) || before.has(id);
+            self.books.forget_abandoned(self.clock.now(), is_kept);
         }
     }
 
@@ -250,11 +256,7 @@ impl Fleet {
         let after = Arc::new(after);
         let before = std::mem::replace(&mut *present, after.clone());
         drop(present);
-        if !after.plan.is_unlisted() {
-            // One that is missing only now may be back with the next list.
-            let is_kept = |id| after.has(id) || before.has(id);
-            self.books.forget_abandoned(self.clock.now(), is_kept);
-        }
+        self.forget_abandoned_since(&before, &after);
         after
     }
 }
@@ -373,9 +375,9 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::account::{Account, Credentials};
+    use crate::account::Credentials;
     use crate::collector::Collector;
-    use crate::config::{InstanceApiUrl, Partner, Settings, TokenSource};
+    use crate::config::Partner;
     use crate::green_api::partner;
     use crate::simulator::{Simulator, World};
 
@@ -387,23 +389,10 @@ mod tests {
         (Clock::new(now), days)
     }
 
-    fn credentials(api_url: &str, token: &str) -> Credentials {
-        Credentials {
-            api_url: api_url.parse().unwrap(),
-            token: token.parse().unwrap(),
-        }
-    }
-
     /// The configuration of a partner account, and of nothing else.
     fn partner_at(api_url: &str, token: &str) -> Config {
         Config {
-            partner: Some(Partner {
-                credentials: credentials(api_url, token),
-                token_source: TokenSource::Inline,
-                refresh_interval: Duration::from_mins(5),
-                instance_api_url: InstanceApiUrl::default(),
-                defaults: Arc::default(),
-            }),
+            partner: Some(Partner::example(Credentials::example(api_url, token))),
             ..Config::default()
         }
     }
@@ -419,15 +408,8 @@ mod tests {
 
     /// A configuration of an instance, whose API is never there.
     fn listing(id: InstanceId) -> Config {
-        let instance = config::Instance {
-            account: Account {
-                id,
-                name: "shop".into(),
-            },
-            credentials: credentials("http://localhost:9", "a"),
-            token_source: TokenSource::Inline,
-            settings: Settings::default().into(),
-        };
+        let credentials = Credentials::example("http://localhost:9", "a");
+        let instance = config::Instance::example(id, "shop", credentials);
         Config {
             instances: vec![instance.into()],
             ..Config::default()

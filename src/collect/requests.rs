@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::Target;
 use super::permits::Permit;
-use crate::fetch::FetchResult;
+use crate::fetch::{FetchResult, in_a_row};
 use crate::flight::Landing;
 use crate::green_api::SPACING;
 use crate::green_api::failure::Failure;
@@ -150,7 +150,7 @@ impl<T> Paced<T> {
         min_interval: Duration,
     ) -> Landing<Self> {
         let is_limited = failure.is_some_and(|failure| failure.result == FetchResult::RateLimited);
-        let rate_limited_in_a_row = if is_limited { self.rate_limited_in_a_row + 1 } else { 0 };
+        let rate_limited_in_a_row = in_a_row(self.rate_limited_in_a_row, is_limited);
         let last = requests.last_made.unwrap_or(requests.start);
         let (earliest, spaced, waited) = match failure {
             // `Requests` themselves wait for the last second.
@@ -164,11 +164,7 @@ impl<T> Paced<T> {
             value: Self {
                 value,
                 rate_limited_in_a_row,
-                slow_in_a_row: if requests.is_slow {
-                    self.slow_in_a_row.saturating_add(1)
-                } else {
-                    0
-                },
+                slow_in_a_row: in_a_row(self.slow_in_a_row, requests.is_slow),
                 last_ended: requests.last_ended,
             },
             due: (requests.start + min_interval).max(spaced).max(waited),

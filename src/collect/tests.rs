@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::*;
 use crate::account::Credentials;
 use crate::clock::unix_seconds;
-use crate::config::{Settings, TokenSource};
+use crate::config::Settings;
 use crate::green_api::JournalMethod;
 use crate::green_api::failure::Failure;
 use crate::journal::StatusMessage;
@@ -66,21 +66,14 @@ async fn run(target: &Arc<Target>) {
 
 /// The configuration of an instance without a least interval.
 fn instance(api_url: &str, id: InstanceId, token: &str, collectors: &[Collector]) -> Arc<config::Instance> {
+    let settings = Settings {
+        min_interval: Duration::ZERO,
+        collectors: collectors.iter().copied().collect(),
+        ..Settings::default()
+    };
     Arc::new(config::Instance {
-        account: Account {
-            id,
-            name: "shop".into(),
-        },
-        credentials: Credentials {
-            api_url: api_url.parse().unwrap(),
-            token: token.parse().unwrap(),
-        },
-        token_source: TokenSource::Inline,
-        settings: Arc::new(Settings {
-            min_interval: Duration::ZERO,
-            collectors: collectors.iter().copied().collect(),
-            ..Settings::default()
-        }),
+        settings: settings.into(),
+        ..config::Instance::example(id, "shop", Credentials::example(api_url, token))
     })
 }
 
