@@ -91,6 +91,11 @@ impl FromStr for ApiUrl {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(AccountError::UrlScheme);
         }
+        // A host such as `{region}.example` is some template's, and can't be asked for.
+        let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if url.domain().is_some_and(|domain| !domain.bytes().all(is_of_host)) {
+            return Err(AccountError::Url(url::ParseError::InvalidDomainCharacter));
+        }
         // A URL is shown to people, so it may not hold a secret; a query would end up before the token.
         if !url.username().is_empty() || url.password().is_some() {
             return Err(AccountError::UrlPassword);
@@ -223,7 +228,12 @@ mod tests {
         check(&ApiUrl::default().to_string(), Ok("https://api.green-api.com"));
         check("https://X", Ok("https://x"));
         check("http://x:8080/a/b//", Ok("http://x:8080/a/b"));
+        check("https://m\u{fc}nchen_1.x", Ok("https://xn--mnchen_1-65a.x"));
+        check("http://[::1]:8080", Ok("http://[::1]:8080"));
         check("ftp://x", Err(AccountError::UrlScheme));
+        for text in ["https://{region}.x", "https://\"x\"", "https://x*"] {
+            check(text, Err(AccountError::Url(url::ParseError::InvalidDomainCharacter)));
+        }
         for text in ["https://u@x", "https://:p@x", "https://u:p@x"] {
             check(text, Err(AccountError::UrlPassword));
         }

@@ -50,8 +50,10 @@ impl Fleet {
     /// The fleet of a configuration, as far as `shard` serves it; what it counts is kept in `books`. Nothing is fetched yet. An error where
     /// the system's CA roots can't be used.
     pub fn new(config: Config, shard: Shard, books: AllBooks, clock: Clock) -> Result<Self, TlsError> {
+        let (bytes, requests) = (config.max_response_bytes, config.max_concurrent_requests);
+        let client = Client::new(bytes, requests, clock.clone())?;
         let plan = Plan {
-            api: api(&config, &books, &clock)?,
+            api: api(client, &config, &books, &clock),
             discovery: discovery(&config, None),
             listing: None,
             config,
@@ -66,9 +68,7 @@ impl Fleet {
 
     /// Collects by another configuration from now on. An instance that stays keeps its counters, and its wait after a refusal ends; the
     /// ledger of one that is no longer listed is kept, in case it comes back, until it is abandoned. Scrapes under way end as they began.
-    ///
-    /// On an error, as that of [`Fleet::new`], the present configuration stays.
-    pub fn reload(&self, config: Config) -> Result<(), TlsError> {
+    pub fn reload(&self, config: Config) {
         let present = self.present();
         let before = &present.plan;
         let is_same_api = before.config.max_concurrent_requests == config.max_concurrent_requests
@@ -76,7 +76,9 @@ impl Fleet {
         let api = if is_same_api {
             before.api.clone()
         } else {
-            api(&config, &self.books, &self.clock)?
+            let (bytes, requests) = (config.max_response_bytes, config.max_concurrent_requests);
+            let client = before.api.client.with_limits(bytes, requests);
+            api(client, &config, &self.books, &self.clock)
         };
         let discovery = discovery(&config, before.discovery.as_ref());
         let listing = discovery.as_ref().and_then(|discovery| discovery.known());
@@ -93,7 +95,6 @@ impl Fleet {
         for target in after.targets.values().chain(after.aside.values()) {
             target.end_wait();
         }
-        Ok(())
     }
 
     /// Drops the ledgers of which nothing is known any more, as nobody has collected their instances for so long. As long as a partner
@@ -352,14 +353,13 @@ const MOST_SUBMITTED: usize = 1000;
 /// How long a write usually takes, at most.
 const LONGEST_SETTLING: Duration = Duration::from_millis(250);
 
-fn api(config: &Config, books: &AllBooks, clock: &Clock) -> Result<Arc<Api>, TlsError> {
-    let connections = config.max_concurrent_requests;
-    Ok(Arc::new(Api {
-        client: Client::new(config.max_response_bytes, connections, clock.clone())?,
+fn api(client: Client, config: &Config, books: &AllBooks, clock: &Clock) -> Arc<Api> {
+    Arc::new(Api {
+        client,
         books: books.clone(),
-        permits: Permits::new(connections),
+        permits: Permits::new(config.max_concurrent_requests),
         clock: clock.clone(),
-    }))
+    })
 }
 
 /// The discovery of a configuration, with what the one from before knows if it is of the same account.
@@ -422,12 +422,12 @@ mod tests {
         let ((clock, days), books) = (clock(), AllBooks::default());
         let fleet = Fleet::new(listing(id), Shard::ONLY, books.clone(), clock).unwrap();
         days.store(41, Ordering::Relaxed);
-        fleet.reload(Config::default()).unwrap();
+        fleet.reload(Config::default());
         assert!(has_ledger(&books, id), "it may be back");
-        fleet.reload(listing(id)).unwrap();
-        fleet.reload(Config::default()).unwrap();
+        fleet.reload(listing(id));
+        fleet.reload(Config::default());
         assert!(has_ledger(&books, id));
-        fleet.reload(Config::default()).unwrap();
+        fleet.reload(Config::default());
         assert!(!has_ledger(&books, id));
     }
 
@@ -439,7 +439,7 @@ mod tests {
         fleet.collect(Instant::now()).await;
         days.store(41, Ordering::Relaxed);
         for config in [Config::default(), Config::default(), listing(id)] {
-            fleet.reload(config).unwrap();
+            fleet.reload(config);
         }
         assert!(has_ledger(&books, id));
     }
@@ -497,7 +497,7 @@ mod tests {
             days.fetch_add(days_later, Ordering::Relaxed);
             // It may be missing from one list only.
             for _ in 0..2 {
-                fleet.reload(after.clone()).unwrap();
+                fleet.reload(after.clone());
             }
             for books in [books.outgoing, books.incoming] {
                 let is_there = ids.map(|id| books.view(id).created > SystemTime::UNIX_EPOCH);
@@ -522,7 +522,7 @@ mod tests {
             adopting.is_some()
         };
         assert!(is_adopted());
-        fleet.reload(of_partner("b")).unwrap();
+        fleet.reload(of_partner("b"));
         assert!(!is_adopted());
     }
 }

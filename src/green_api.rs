@@ -1,6 +1,7 @@
-//! The client of GREEN-API, the only user of reqwest. A request comes to facts or to a [`Failure`]; neither holds a URL.
+//! The client of GREEN-API. A request comes to facts or to a [`Failure`]; neither holds a URL.
 
 pub mod answers;
+mod connector;
 pub mod failure;
 pub mod partner;
 pub mod wire;
@@ -10,15 +11,20 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::RETRY_AFTER;
-use reqwest::redirect::Policy;
-use reqwest::{Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{ACCEPT, HeaderValue, PROXY_AUTHORIZATION, RETRY_AFTER, USER_AGENT};
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::Instant;
 
 use crate::account::{Credentials, InstanceId};
 use crate::clock::Clock;
 use crate::journal::Record;
 use crate::label::{LabelValue, label_values};
 
+use self::connector::Connector;
 use self::failure::Failure;
 use self::wire::Fold;
 
@@ -26,7 +32,8 @@ use self::wire::Fold;
 #[derive(Debug, Clone)]
 pub struct Client {
     /// At least one. They share no connections: over HTTP/2 each has a single one to a host.
-    http: Arc<[reqwest::Client]>,
+    http: Arc<[legacy::Client<Connector, Empty<Bytes>>]>,
+    connector: Connector,
     clock: Clock,
     max_response_bytes: u64,
 }
@@ -51,23 +58,31 @@ impl Client {
     ///
     /// Proxies are taken from the process' environment. An error where the system's CA roots can't be used.
     pub fn new(max_response_bytes: u64, requests: usize, clock: Clock) -> Result<Self, TlsError> {
+        let connector = Connector::new().map_err(TlsError)?;
+        Ok(Self::over(connector, max_response_bytes, requests, clock))
+    }
+
+    /// The same with other limits, over connections of its own.
+    #[must_use]
+    pub fn with_limits(&self, max_response_bytes: u64, requests: usize) -> Self {
+        Self::over(self.connector.clone(), max_response_bytes, requests, self.clock.clone())
+    }
+
+    fn over(connector: Connector, max_response_bytes: u64, requests: usize, clock: Clock) -> Self {
         let http = || {
-            reqwest::Client::builder()
-                // A redirect would carry the token to another host.
-                .redirect(Policy::none())
-                .referer(false)
-                .retry(reqwest::retry::never())
+            legacy::Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
                 .pool_max_idle_per_host(requests.min(STREAMS))
                 .pool_idle_timeout(IDLE_TIMEOUT)
-                .user_agent(concat!("greenapi-exporter/", env!("CARGO_PKG_VERSION")))
-                .build()
+                .http1_max_buf_size(READ_BUFFER)
+                .build(connector.clone())
         };
-        let http: Result<_, _> = (0..requests.div_ceil(STREAMS).max(1)).map(|_| http()).collect();
-        Ok(Self {
-            http: http.map_err(|error| TlsError(failure::root_cause(error)))?,
+        Self {
+            http: (0..requests.div_ceil(STREAMS).max(1)).map(|_| http()).collect(),
+            connector,
             clock,
             max_response_bytes,
-        })
+        }
     }
 
     /// Reads a journal of the last `minutes` within `timeout`, giving every status to `on_record` as it arrives.
@@ -130,17 +145,17 @@ impl Client {
     /// by id spreads the requests of a scrape evenly.
     async fn get(&self, url: &str, turn: u64, timeout: Duration) -> Result<Body, Failure> {
         let http = usize::try_from(turn % self.http.len() as u64).unwrap_or_default();
-        let request = self.http[http].get(url).timeout(timeout);
-        let answer = request.send().await;
-        let answer = answer.map_err(|error| Failure::of_request(error, timeout))?;
+        let deadline = Deadline::after(timeout);
+        let answer = deadline.keep(self.http[http].request(self.request(url)?)).await?;
+        let answer = answer.map_err(|error| Failure::of_request(&error))?;
         let status = answer.status();
         if status == StatusCode::OK {
-            if answer.content_length() > Some(self.max_response_bytes) {
+            if answer.body().size_hint().exact() > Some(self.max_response_bytes) {
                 return Err(Failure::too_large());
             }
             return Ok(Body {
                 answer,
-                timeout,
+                deadline,
                 left: self.max_response_bytes,
             });
         }
@@ -150,7 +165,7 @@ impl Client {
         let mut reason = BytesMut::new();
         let mut body = Body {
             answer,
-            timeout,
+            deadline,
             left: MAX_REASON_BYTES,
         };
         let reading = async {
@@ -161,22 +176,58 @@ impl Client {
         _ = tokio::time::timeout(REASON_TIMEOUT, reading).await;
         Err(Failure::of_answer(status.as_u16(), &reason, retry_after))
     }
+
+    fn request(&self, url: &str) -> Result<Request<Empty<Bytes>>, Failure> {
+        let uri = Uri::try_from(url).map_err(|error| Failure::of_url(&error))?;
+        let proxy_authorization = self.connector.proxy_authorization(&uri);
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
+        headers.extend(proxy_authorization.map(|authorization| (PROXY_AUTHORIZATION, authorization)));
+        Ok(request)
+    }
+}
+
+/// When all of an answer must have come.
+#[derive(Clone, Copy)]
+struct Deadline {
+    start: Instant,
+    timeout: Duration,
+}
+
+impl Deadline {
+    fn after(timeout: Duration) -> Self {
+        Self {
+            start: Instant::now(),
+            timeout,
+        }
+    }
+
+    /// What `work` comes to, or a failure where that is not known in time.
+    async fn keep<F: Future>(self, work: F) -> Result<F::Output, Failure> {
+        let left = self.timeout.saturating_sub(self.start.elapsed());
+        let done = tokio::time::timeout(left, work).await;
+        done.map_err(|_| Failure::timeout(self.timeout))
+    }
 }
 
 /// A body that is read up to a limit.
 struct Body {
-    answer: Response,
-    /// What the request was given, for the error that says so.
-    timeout: Duration,
+    answer: Response<Incoming>,
+    deadline: Deadline,
     left: u64,
 }
 
 impl Body {
     async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        let chunk = self.answer.chunk().await;
-        let Some(chunk) = chunk.map_err(|error| Failure::of_body(error, self.timeout))? else {
+        let frame = self.deadline.keep(self.answer.frame()).await?;
+        let Some(frame) = frame.transpose().map_err(|error| Failure::of_body(&error))? else {
             return Ok(None);
         };
+        // What isn't data are trailers, which say nothing.
+        let chunk = frame.into_data().unwrap_or_default();
         self.left = self
             .left
             .checked_sub(chunk.len() as u64)
@@ -200,8 +251,14 @@ fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 /// The API takes one request a second per instance and method (api.md 4).
 pub const SPACING: Duration = Duration::from_secs(1);
 
+/// What the exporter calls itself.
+const NAME: &str = concat!("greenapi-exporter/", env!("CARGO_PKG_VERSION"));
+
 /// How long a connection is kept without use: longer than the usual scrape interval of a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How much of an answer over HTTP/1.1 is read at a time, at most. hyper's own 400 KB don't fit the nearest cache.
+const READ_BUFFER: usize = 64 * 1024;
 
 /// How many requests at once a server allows over one HTTP/2 connection, as a rule; RFC 9113 recommends no fewer.
 const STREAMS: usize = 100;

@@ -110,7 +110,7 @@ impl Reloader {
         let config = loaded.map_err(|error| error.to_string())?;
         let config = config.map_err(|error| error.to_string())?;
         let instances = config.instances.len();
-        self.fleet.reload(config).map_err(|error| error.to_string())?;
+        self.fleet.reload(config);
         let fleet = self.fleet.clone();
         // Nobody waits for the disk.
         tokio::spawn(async move { fleet.settle(Instant::now() + Duration::from_mins(1)).await });

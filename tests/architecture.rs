@@ -106,12 +106,12 @@ fn only_one_module_knows_each_outside_crate() {
             );
         }
     };
-    check("reqwest", &["green_api"]);
+    check("hyper_util::client", &["green_api"]);
     check("serde_saphyr", &["yaml"]);
     check("prometheus_client", &["exposition"]);
     check("redb", &["store"]);
     check("flate2", &["exposition"]);
-    check("tokio_rustls", &["web"]);
+    check("tokio_rustls", &["green_api", "web"]);
     check("x509_cert", &["simulator", "web"]);
     check("bcrypt::", &["web"]);
     check("aws_lc_rs", &["web"]);

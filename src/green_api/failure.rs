@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use hyper::http::uri::InvalidUri;
+use hyper_util::client::legacy;
 use serde::Deserialize;
 
 use crate::fetch::FetchResult;
@@ -46,13 +48,10 @@ impl Failure {
         }
     }
 
-    /// No answer at all to a request that was given `timeout`.
-    pub(super) fn of_request(error: reqwest::Error, timeout: Duration) -> Self {
-        if error.is_timeout() {
-            return Self::timeout(timeout);
-        }
-        let result = if causes(&error).any(<dyn Error>::is::<rustls::Error>)
-            || error.is_connect() && causes(&error).any(is_broken_connection) && !causes(&error).any(is_of_proxy)
+    /// No answer at all to a request.
+    pub(super) fn of_request(error: &legacy::Error) -> Self {
+        let result = if causes(error).any(<dyn Error>::is::<rustls::Error>)
+            || error.is_connect() && causes(error).any(is_broken_connection) && !causes(error).any(is_of_proxy)
         {
             FetchResult::Tls
         } else if error.is_connect() {
@@ -61,19 +60,26 @@ impl Failure {
             FetchResult::Interrupted
         };
         // A malformed answer is not a broken connection.
-        let is_malformed = causes(&error).any(|cause| cause.downcast_ref().is_some_and(hyper::Error::is_parse));
+        let is_malformed = causes(error).any(|cause| cause.downcast_ref().is_some_and(hyper::Error::is_parse));
         Self {
             is_transient: result == FetchResult::Interrupted && !is_malformed,
             ..Self::new(result, root_cause(error))
         }
     }
 
-    /// An answer that broke off, or wasn't complete within the `timeout` of its request.
-    pub(super) fn of_body(error: reqwest::Error, timeout: Duration) -> Self {
-        if error.is_timeout() {
-            return Self::timeout(timeout);
-        }
+    /// An answer that broke off.
+    pub(super) fn of_body(error: &hyper::Error) -> Self {
         Self::new(FetchResult::Interrupted, root_cause(error))
+    }
+
+    /// No answer, or only a part of it, within the `timeout` of its request.
+    pub(super) fn timeout(timeout: Duration) -> Self {
+        Self::new(FetchResult::Timeout, format!("no complete answer within {timeout:?}"))
+    }
+
+    /// A request that can't be made, since its URL can't be a request's, such as one of 64 KB.
+    pub(super) fn of_url(error: &InvalidUri) -> Self {
+        Self::new(FetchResult::Connect, error.to_string())
     }
 
     /// An answer longer than is read.
@@ -84,10 +90,6 @@ impl Failure {
     /// A 200 whose body is not what the API documents.
     pub fn invalid_json(cause: String) -> Self {
         Self::new(FetchResult::InvalidJson, cause)
-    }
-
-    fn timeout(timeout: Duration) -> Self {
-        Self::new(FetchResult::Timeout, format!("no complete answer within {timeout:?}"))
     }
 
     fn new(result: FetchResult, cause: String) -> Self {
@@ -147,10 +149,9 @@ fn is_of_proxy(cause: &(dyn Error + 'static)) -> bool {
     cause.to_string().starts_with("tunnel error")
 }
 
-/// The innermost cause. The outer ones only say that a request failed; reqwest's own would name the URL.
-pub(super) fn root_cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let root: &dyn Error = causes(&error).last().unwrap_or(&error);
+/// The innermost cause. The outer ones only say that a request failed.
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let root = causes(error).last().unwrap_or(error);
     match root.downcast_ref().and_then(h2::Error::reason) {
         // The error would repeat what the server says on closing the connection, which may be the URL.
         Some(reason) => format!("HTTP/2: {}", reason.description()),
@@ -159,7 +160,7 @@ pub(super) fn root_cause(error: reqwest::Error) -> String {
 }
 
 /// The causes of `error`, from the outermost on, without `error` itself.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     fn next<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
         // Asked for its source, an I/O error skips the error that it wraps and gives that one's source.
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

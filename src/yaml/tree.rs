@@ -38,7 +38,6 @@ fn options() -> Options {
     serde_saphyr::options! {
         // An error's snippet would show the neighbouring lines, which are secrets.
         with_snippet: false,
-        emit_comments: false,
         // Told by the reader of the tree, together with the other problems.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         // Enough for tens of thousands of instances; a file that unfolds to more is an attack on the memory.
