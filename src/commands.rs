@@ -18,7 +18,7 @@ use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::collector::Collector;
 use greenapi_exporter::config::{Config, Environment, Instance, Settings, TokenSource};
 use greenapi_exporter::fleet::Fleet;
-use greenapi_exporter::green_api::{Client, JournalMethod};
+use greenapi_exporter::green_api::{Client, JournalMethod, unusable_proxies};
 use greenapi_exporter::journal::Journal;
 use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::ledger::minutes_covering;
@@ -236,6 +236,11 @@ fn load(file: Option<&Path>, environment: Environment<'_>) -> Result<Config, Ref
     let config = Config::load(file, environment)?;
     for warning in config.warnings() {
         warn!(warning, "the configuration can be improved");
+    }
+    for variable in unusable_proxies(environment) {
+        // Its value may hold a password.
+        let hint = "name a proxy as `http://host:port` or `https://host:port`";
+        warn!(variable, hint, "the environment names a proxy that cannot be used");
     }
     Ok(config)
 }

@@ -25,6 +25,7 @@ use crate::journal::Record;
 use crate::label::{LabelValue, label_values};
 
 use self::connector::Connector;
+pub use self::connector::unusable_proxies;
 use self::failure::Failure;
 use self::wire::Fold;
 

@@ -5,7 +5,7 @@
 //! ```text
 //!  Prometheus ──GET /metrics──▶ web ──▶ pages ──▶ fleet ──▶ collect (each instance) ──▶ flight (one at a time)
 //!                                                                                          │
-//!                                                     GREEN-API ◀──reqwest── green_api ◀───┘
+//!                                                     GREEN-API ◀───hyper─── green_api ◀───┘
 //!                                                         │
 //!                        body, chunk by chunk ──▶ wire (fold) ──▶ journal ──▶ ledger ──▶ store (commit)
 //!                                                                                │

@@ -12,7 +12,7 @@ use hyper::http::uri::Scheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{self, Connected, HttpConnector};
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -63,8 +63,8 @@ impl Connector {
         let Some(proxy) = self.proxies.intercept(&uri) else {
             return self.to_api.connect(uri).await;
         };
-        let scheme = proxy.uri().scheme_str().unwrap_or_default();
-        if !matches!(scheme, "http" | "https") {
+        if !speaks_http(&proxy) {
+            let scheme = proxy.uri().scheme_str().unwrap_or_default();
             return Err(format!("a proxy is spoken to by http or https, not by {scheme}").into());
         }
         if !is_secure(&uri) {
@@ -80,6 +80,22 @@ impl Connector {
         let tunnel = tunnel.call(uri.clone()).await?;
         self.to_api.secure(&uri, TokioIo::new(tunnel)).await
     }
+}
+
+/// The variables of the `environment` whose proxy can't be used. Who has no other goes without, or fails to connect.
+pub fn unusable_proxies(environment: impl Fn(&str) -> Option<String>) -> Vec<&'static str> {
+    let is_unusable = |proxy: &str| {
+        let matcher = Matcher::builder().all(proxy).build();
+        let proxy = matcher.intercept(&Uri::from_static("https://api.green-api.com"));
+        !proxy.is_some_and(|proxy| speaks_http(&proxy))
+    };
+    let mut names = PROXY_VARIABLES.to_vec();
+    names.retain(|name| environment(name).is_some_and(|proxy| !proxy.is_empty() && is_unusable(&proxy)));
+    names
+}
+
+fn speaks_http(proxy: &Intercept) -> bool {
+    matches!(proxy.uri().scheme_str(), Some("http" | "https"))
 }
 
 /// Connects to the very host that a URI names.
@@ -157,6 +173,16 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Connection, BoxError>> + Se
 fn is_secure(uri: &Uri) -> bool {
     uri.scheme() == Some(&Scheme::HTTPS)
 }
+
+/// Those that [`Matcher::from_env`] reads.
+const PROXY_VARIABLES: [&str; 6] = [
+    "ALL_PROXY",
+    "all_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+];
 
 /// As TLS negotiates it.
 const HTTP2: &[u8] = b"h2";

@@ -31,7 +31,7 @@ async fn check_config(config: &str, expected: &str) {
 }
 
 /// Asserts the result that a page shows for the `index`th instance, and all that follows from a result.
-fn check(page: &str, index: u64, expected: &str) {
+pub(crate) fn check(page: &str, index: u64, expected: &str) {
     let id = id(index);
     let of_instance = |family: &str| {
         let mut series = series(page, family);
@@ -134,7 +134,7 @@ async fn raw_api(answer: &'static [u8]) -> (String, Arc<Mutex<Seen>>) {
 }
 
 /// Where `handler` answers.
-fn api<F>(handler: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static) -> String
+pub(crate) fn api<F>(handler: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static) -> String
 where
     F: Future<Output = Response<web::Body>> + Send + 'static,
 {
@@ -626,51 +626,6 @@ async fn no_more_requests_are_under_way_than_are_allowed() {
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
         assert_eq!(most.load(Ordering::Relaxed), allowed);
     }
-}
-
-#[tokio::test]
-async fn the_api_is_asked_through_the_proxy_that_the_environment_names() {
-    let (simulator, url) = simulate(&[Behaviour::Healthy]);
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let proxy = api({
-        let asked = asked.clone();
-        move |request: Request<_>| {
-            asked.lock().unwrap().push(request.uri().to_string());
-            async { Response::new(web::full("[]")) }
-        }
-    });
-    let proxied = format!(
-        "  - {{id_instance: {}, api_token: a, api_url: 'http://api.example'}}\n",
-        id(1)
-    );
-    let config = TempFile::new("exporter.yml", &(config(&simulator, &url, "") + &proxied));
-    let mut once = binary(&["once", "--config.file", config.path()]);
-    let finished = run(once.env("HTTP_PROXY", proxy).env("NO_PROXY", "127.0.0.1")).await;
-    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-    let expected = format!(
-        "http://api.example/waInstance{}/getOutgoingStatuses/a?minutes=1440",
-        id(1)
-    );
-    assert_eq!(*asked.lock().unwrap(), [expected]);
-    assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 1);
-}
-
-#[tokio::test]
-async fn a_proxy_that_breaks_the_connection_is_a_failure_to_connect() {
-    let (simulator, _) = simulate(&[Behaviour::Healthy]);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((connection, _)) = listener.accept().await {
-            connection.readable().await.unwrap();
-            // What was not read makes the system reset the connection.
-            drop(connection);
-        }
-    });
-    let config = TempFile::new("exporter.yml", &config(&simulator, "https://api.example", ""));
-    let mut once = binary(&["once", "--config.file", config.path()]);
-    let finished = run(once.env("HTTPS_PROXY", proxy)).await;
-    check(&finished.stdout, 0, "connect");
 }
 
 #[tokio::test]

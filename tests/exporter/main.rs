@@ -19,6 +19,7 @@ mod healthcheck;
 mod memory;
 mod operations;
 mod prometheus;
+mod proxies;
 mod publisher;
 mod reloading;
 mod rules;

@@ -1,0 +1,216 @@
+//! Requests through a proxy that the environment names.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use greenapi_exporter::simulator::{Behaviour, Method};
+use greenapi_exporter::web::{self, WebConfig};
+use hyper::{Request, Response};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::certificates::{Authority, this_machine};
+use crate::fetching::{api, check};
+use crate::harness::{TempFile, binary, config, id, run, simulate};
+
+/// What a proxy was asked, in the order of the requests.
+type Asked = Arc<Mutex<Vec<String>>>;
+
+/// A configuration of the first instance, whose API is at `api_url`.
+fn one_instance(api_url: &str) -> TempFile {
+    let yaml = format!(
+        "instances: [{{id_instance: {}, api_token: a, api_url: '{api_url}'}}]",
+        id(0)
+    );
+    TempFile::new("exporter.yml", &yaml)
+}
+
+#[tokio::test]
+async fn in_the_clear_the_proxy_that_the_environment_names_is_asked_in_place_of_the_api() {
+    let (simulator, url) = simulate(&[Behaviour::Healthy]);
+    let asked = Asked::default();
+    let proxy = api({
+        let asked = asked.clone();
+        move |request: Request<_>| {
+            let authorization = request.headers().get("proxy-authorization");
+            let authorization = authorization.map(|value| value.to_str().unwrap());
+            asked
+                .lock()
+                .unwrap()
+                .push(format!("{} {authorization:?}", request.uri()));
+            async { Response::new(web::full("[]")) }
+        }
+    });
+    let proxied = format!(
+        "  - {{id_instance: {}, api_token: a, api_url: 'http://api.example'}}\n",
+        id(1)
+    );
+    let config = TempFile::new("exporter.yml", &(config(&simulator, &url, "") + &proxied));
+    let check = async |proxy: &str, authorization: Option<&str>| {
+        let mut once = binary(&["once", "--config.file", config.path()]);
+        let finished = run(once.env("HTTP_PROXY", proxy).env("NO_PROXY", "127.0.0.1")).await;
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        let url = format!(
+            "http://api.example/waInstance{}/getOutgoingStatuses/a?minutes=1440",
+            id(1)
+        );
+        assert_eq!(*asked.lock().unwrap(), [format!("{url} {authorization:?}")]);
+        asked.lock().unwrap().clear();
+    };
+    check(&proxy, None).await;
+    let with_password = proxy.replace("http://", "http://user:p%40ss@");
+    check(&with_password, Some("Basic dXNlcjpwQHNz")).await;
+    assert_eq!(simulator.requests(id(0), Method::GetOutgoingStatuses).unwrap(), 2);
+}
+
+/// Tunnels what is asked of it, over TLS itself where it has a certificate.
+async fn tunnels(tls: Option<TlsAcceptor>, asked: Asked) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            match &tls {
+                None => tunnel(connection, &asked).await,
+                Some(tls) => tunnel(tls.accept(connection).await.unwrap(), &asked).await,
+            }
+        }
+    });
+    address
+}
+
+async fn tunnel(mut from: impl AsyncRead + AsyncWrite + Unpin, asked: &Asked) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(from.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let host = head.split(' ').nth(1).unwrap().to_owned();
+    asked.lock().unwrap().push(head);
+    let mut to = TcpStream::connect(host).await.unwrap();
+    from.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+    // How it ends is the others' business.
+    _ = copy_bidirectional(&mut from, &mut to).await;
+}
+
+fn acceptor(folder: &Path) -> TlsAcceptor {
+    let certificates = CertificateDer::pem_file_iter(folder.join("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
+    let tls = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(certificates.map(Result::unwrap).collect(), key);
+    TlsAcceptor::from(Arc::new(tls.unwrap()))
+}
+
+#[tokio::test]
+async fn over_tls_the_proxy_makes_a_tunnel_and_never_sees_a_token() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let authority = Authority::new("authority");
+    fs::write(path("ca.pem"), authority.pem()).unwrap();
+    authority.issue(folder.path(), "server", &this_machine());
+    let tls = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n";
+    fs::write(path("web.yml"), tls).unwrap();
+    let listener = web::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let host = listener.local_addr().unwrap();
+    let api = |_| async { Response::new(web::full("[]")) };
+    let web_config = Arc::new(WebConfig::open(&path("web.yml")).unwrap());
+    tokio::spawn(web::serve_configured(
+        vec![listener],
+        web_config,
+        api,
+        std::future::pending(),
+    ));
+    let config = one_instance(&format!("https://{host}"));
+
+    for (scheme, tls) in [("http", None), ("https", Some(acceptor(folder.path())))] {
+        let asked = Asked::default();
+        let proxy = format!("{scheme}://user:p%40ss@{}", tunnels(tls, asked.clone()).await);
+        let mut once = binary(&["once", "--config.file", config.path()]);
+        once.env("HTTPS_PROXY", proxy).env("SSL_CERT_FILE", path("ca.pem"));
+        let finished = run(&mut once).await;
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        let asked = asked.lock().unwrap();
+        let [head] = &asked[..] else { panic!("{asked:?}") };
+        assert!(head.starts_with(&format!("CONNECT {host} HTTP/1.1\r\n")), "{head}");
+        assert!(
+            head.to_lowercase().contains("\r\nproxy-authorization: basic "),
+            "{head}"
+        );
+        assert!(head.contains(" dXNlcjpwQHNz\r\n"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_makes_no_tunnel_is_a_failure_to_connect() {
+    let check_answer = async |answer: &'static [u8]| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                connection.readable().await.unwrap();
+                connection.write_all(answer).await.unwrap();
+                // What was not read makes the system reset the connection.
+                drop(connection);
+            }
+        });
+        let config = one_instance("https://api.example");
+        let mut once = binary(&["once", "--config.file", config.path()]);
+        let finished = run(once.env("HTTPS_PROXY", proxy)).await;
+        check(&finished.stdout, 0, "connect");
+    };
+    check_answer(b"").await;
+    check_answer(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await;
+    check_answer(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn a_proxy_of_another_protocol_is_a_failure_to_connect_that_says_so() {
+    let config = one_instance("https://api.example");
+    let mut once = binary(&["once", "--config.file", config.path()]);
+    let finished = run(once.env("ALL_PROXY", "socks5://user:secret@127.0.0.1:1080")).await;
+    check(&finished.stdout, 0, "connect");
+    let cause = "a proxy is spoken to by http or https, not by socks5";
+    assert!(finished.stderr.contains(cause), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("secret"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn a_variable_whose_proxy_cannot_be_used_is_named_without_its_value() {
+    let config = one_instance("https://api.example");
+    let check = async |name: &str, value: &str, is_named: bool| {
+        let mut command = binary(&["check-config", "--config.file", config.path()]);
+        let finished = run(command.env(name, value)).await;
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert_eq!(
+            finished.stderr.contains(&format!(" variable={name} ")),
+            is_named,
+            "{name}={value}: {}",
+            finished.stderr
+        );
+        assert!(!finished.stderr.contains("secret"), "{}", finished.stderr);
+    };
+    for usable in [
+        "",
+        "proxy",
+        "proxy:3128",
+        "http://user:secret@proxy:3128",
+        "https://[::1]/",
+    ] {
+        check("HTTPS_PROXY", usable, false).await;
+    }
+    for unusable in [
+        "htps://user:secret@proxy",
+        "socks5h://secret",
+        "http://secret proxy",
+        "://secret",
+    ] {
+        check("HTTPS_PROXY", unusable, true).await;
+        check("all_proxy", unusable, true).await;
+    }
+}
