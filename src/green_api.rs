@@ -7,6 +7,7 @@ pub mod partner;
 pub mod wire;
 
 use std::num::IntErrorKind;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,7 @@ use hyper::header::{ACCEPT, HeaderValue, PROXY_AUTHORIZATION, RETRY_AFTER, USER_
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::time::Instant;
+use tokio::time::Sleep;
 
 use crate::account::{Credentials, InstanceId};
 use crate::clock::Clock;
@@ -51,7 +52,9 @@ label_values! {
 
 /// The client can't be made, since the system's CA roots can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot set up TLS: {0}")]
+#[error(
+    "cannot set up TLS: {0}\n  hint: install the system's CA roots (package `ca-certificates`), or name a file of them by `SSL_CERT_FILE`"
+)]
 pub struct TlsError(String);
 
 impl Client {
@@ -146,7 +149,7 @@ impl Client {
     /// by id spreads the requests of a scrape evenly.
     async fn get(&self, url: &str, turn: u64, timeout: Duration) -> Result<Body, Failure> {
         let http = usize::try_from(turn % self.http.len() as u64).unwrap_or_default();
-        let deadline = Deadline::after(timeout);
+        let mut deadline = Deadline::after(timeout);
         let answer = deadline.keep(self.http[http].request(self.request(url)?)).await?;
         let answer = answer.map_err(|error| Failure::of_request(&error))?;
         let status = answer.status();
@@ -192,25 +195,27 @@ impl Client {
 }
 
 /// When all of an answer must have come.
-#[derive(Clone, Copy)]
 struct Deadline {
-    start: Instant,
     timeout: Duration,
+    /// A single one, looked at before anything else: what comes on and on would always be there before a new one ends.
+    end: Pin<Box<Sleep>>,
 }
 
 impl Deadline {
     fn after(timeout: Duration) -> Self {
         Self {
-            start: Instant::now(),
             timeout,
+            end: Box::pin(tokio::time::sleep(timeout)),
         }
     }
 
     /// What `work` comes to, or a failure where that is not known in time.
-    async fn keep<F: Future>(self, work: F) -> Result<F::Output, Failure> {
-        let left = self.timeout.saturating_sub(self.start.elapsed());
-        let done = tokio::time::timeout(left, work).await;
-        done.map_err(|_| Failure::timeout(self.timeout))
+    async fn keep<F: Future>(&mut self, work: F) -> Result<F::Output, Failure> {
+        tokio::select! {
+            biased;
+            () = &mut self.end => Err(Failure::timeout(self.timeout)),
+            done = work => Ok(done),
+        }
     }
 }
 
@@ -276,6 +281,19 @@ const MAX_REASON_BYTES: u64 = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_after_the_deadline_is_late_even_if_it_was_there_at_once() {
+        let mut deadline = Deadline::after(Duration::from_secs(2));
+        let mut chunk = async || deadline.keep(std::future::ready(())).await;
+        assert_eq!(chunk().await, Ok(()));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(chunk().await, Ok(()));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for _ in 0..3 {
+            assert_eq!(chunk().await, Err(Failure::timeout(Duration::from_secs(2))));
+        }
+    }
 
     #[test]
     fn retry_after_is_seconds_or_a_date_and_anything_else_is_ignored() {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Uri;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
 use hyper::http::uri::Scheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
@@ -73,7 +73,8 @@ impl Connector {
                 ..self.to_proxy.connect(proxy.uri().clone()).await?
             });
         }
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.to_proxy);
+        let name = (USER_AGENT, HeaderValue::from_static(super::NAME));
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.to_proxy).with_headers(HeaderMap::from_iter([name]));
         if let Some(authorization) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(authorization.clone());
         }

@@ -511,6 +511,23 @@ async fn a_request_asks_for_the_window_and_says_no_more_than_it_must() {
 }
 
 #[tokio::test]
+async fn without_a_usable_ca_root_nothing_is_asked_and_the_remedy_is_told() {
+    let config = instances(1, "https://api.example", "");
+    let garbage = TempFile::new("roots.pem", "no certificate");
+    for (roots, cause) in [
+        ("/nowhere/roots.pem", "No such file or directory"),
+        (garbage.path(), "no CA roots"),
+    ] {
+        let mut once = binary(&["once", "--config.file", config.path()]);
+        let finished = run(once.env("SSL_CERT_FILE", roots)).await;
+        assert_eq!(finished.code, Some(1), "{}", finished.stdout);
+        assert!(finished.stderr.contains("cannot set up TLS: "), "{}", finished.stderr);
+        assert!(finished.stderr.contains(cause), "{}", finished.stderr);
+        assert!(finished.stderr.contains("\n  hint: install"), "{}", finished.stderr);
+    }
+}
+
+#[tokio::test]
 async fn over_http2_more_requests_are_made_at_once_than_a_connection_carries() {
     const AT_ONCE: usize = 150;
     let folder = TempDir::new().unwrap();

@@ -143,6 +143,7 @@ async fn over_tls_the_proxy_makes_a_tunnel_and_never_sees_a_token() {
             "{head}"
         );
         assert!(head.contains(" dXNlcjpwQHNz\r\n"), "{head}");
+        assert!(head.contains(": greenapi-exporter/"), "{head}");
     }
 }
 
