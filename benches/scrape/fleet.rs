@@ -44,7 +44,7 @@ pub(crate) fn print(api: &Api) {
     }
 }
 
-/// What a request alone takes of the CPU, by the same library and as many at once.
+/// What a request alone takes of the CPU, by reqwest and as many at once.
 fn bare(api: &Api, journals: &str, roots: Option<&Path>, concurrency: usize) -> Duration {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let mark = format!("http://{}/mark", api.address);
