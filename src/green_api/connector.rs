@@ -90,9 +90,8 @@ pub fn unusable_proxies(environment: impl Fn(&str) -> Option<String>) -> Vec<&'s
         let proxy = matcher.intercept(&Uri::from_static("https://api.green-api.com"));
         !proxy.is_some_and(|proxy| speaks_http(&proxy))
     };
-    let mut names = PROXY_VARIABLES.to_vec();
-    names.retain(|name| environment(name).is_some_and(|proxy| !proxy.is_empty() && is_unusable(&proxy)));
-    names
+    let is_at_fault = |name: &&str| environment(name).is_some_and(|proxy| !proxy.is_empty() && is_unusable(&proxy));
+    PROXY_VARIABLES.into_iter().filter(is_at_fault).collect()
 }
 
 fn speaks_http(proxy: &Intercept) -> bool {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,16 +11,11 @@ use greenapi_exporter::simulator::{Behaviour, Method};
 use greenapi_exporter::web::{self, WebConfig};
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
-use tokio_rustls::TlsAcceptor;
 
-use crate::certificates::{Authority, this_machine};
+use crate::certificates::{acceptor, of_server};
 use crate::harness::{
     Exporter, PATIENCE, TempFile, binary, config, free_address, gauge, id, labelled, run, series, simulate,
 };
@@ -105,14 +101,14 @@ async fn an_answer_has_the_result_that_spec_section_6_gives_it() {
 
 /// What a server has seen of its clients.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     connections: usize,
     /// When each request came.
     requests: Vec<Instant>,
 }
 
 /// Where every request is answered with these bytes, after which nothing comes until the next.
-async fn raw_api(answer: &'static [u8]) -> (String, Arc<Mutex<Seen>>) {
+pub(crate) async fn raw_api(answer: &'static [u8]) -> (String, Arc<Mutex<Seen>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let seen = Arc::new(Mutex::new(Seen::default()));
@@ -141,6 +137,29 @@ where
     let listener = web::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(web::serve(vec![listener], handler, std::future::pending()));
+    url
+}
+
+/// The same over TLS, with the certificate in `folder`.
+pub(crate) fn secure_api<F>(
+    folder: &Path,
+    handler: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+) -> String
+where
+    F: Future<Output = Response<web::Body>> + Send + 'static,
+{
+    let file = folder.join("web.yml");
+    let tls = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n";
+    fs::write(&file, tls).unwrap();
+    let web_config = Arc::new(WebConfig::open(&file).unwrap());
+    let listener = web::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(web::serve_configured(
+        vec![listener],
+        web_config,
+        handler,
+        std::future::pending(),
+    ));
     url
 }
 
@@ -530,32 +549,16 @@ async fn without_a_usable_ca_root_nothing_is_asked_and_the_remedy_is_told() {
 #[tokio::test]
 async fn over_http2_more_requests_are_made_at_once_than_a_connection_carries() {
     const AT_ONCE: usize = 150;
-    let folder = TempDir::new().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    let authority = Authority::new("authority");
-    fs::write(path("ca.pem"), authority.pem()).unwrap();
-    authority.issue(folder.path(), "server", &this_machine());
-    let tls = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n";
-    fs::write(path("web.yml"), tls).unwrap();
-
+    let folder = of_server();
     // It allows 100 requests at a time over a connection, and answers none of them until all have come.
     let all_have_come = Arc::new(Barrier::new(AT_ONCE));
-    let listener = web::bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let api_url = format!("https://{}", listener.local_addr().unwrap());
-    let api = move |_| {
+    let api_url = secure_api(folder.path(), move |_| {
         let all_have_come = all_have_come.clone();
         async move {
             all_have_come.wait().await;
             Response::new(web::full("[]"))
         }
-    };
-    let web_config = Arc::new(WebConfig::open(&path("web.yml")).unwrap());
-    tokio::spawn(web::serve_configured(
-        vec![listener],
-        web_config,
-        api,
-        std::future::pending(),
-    ));
+    });
 
     let mut yaml = format!("max_concurrent_requests: {AT_ONCE}\ndefaults: {{api_url: '{api_url}'}}\ninstances:\n");
     for index in 0..AT_ONCE {
@@ -563,26 +566,15 @@ async fn over_http2_more_requests_are_made_at_once_than_a_connection_carries() {
     }
     let config = TempFile::new("exporter.yml", &yaml);
     let mut once = binary(&["once", "--config.file", config.path.to_str().unwrap()]);
-    let finished = run(once.env("SSL_CERT_FILE", path("ca.pem"))).await;
+    let finished = run(once.env("SSL_CERT_FILE", folder.path().join("ca.pem"))).await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
 }
 
 #[tokio::test]
 async fn what_a_server_says_on_closing_an_http2_connection_is_not_repeated() {
     const TOKEN: &str = "d75b3a66374942c5b3c019c698abc2067e151558acbd412345";
-    let folder = TempDir::new().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    let authority = Authority::new("authority");
-    fs::write(path("ca.pem"), authority.pem()).unwrap();
-    authority.issue(folder.path(), "server", &this_machine());
-    let certificates = CertificateDer::pem_file_iter(path("server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(path("server.key")).unwrap();
-    let mut tls = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(certificates.map(Result::unwrap).collect(), key)
-        .unwrap();
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let folder = of_server();
+    let acceptor = acceptor(folder.path(), &[b"h2"]);
 
     let said = format!("refused GET /waInstance{}/getOutgoingStatuses/{TOKEN}", id(0));
     let length = u8::try_from(8 + said.len()).unwrap();
@@ -609,7 +601,7 @@ async fn what_a_server_says_on_closing_an_http2_connection_is_not_repeated() {
     );
     let config = TempFile::new("exporter.yml", &yaml);
     let mut once = binary(&["once", "--config.file", config.path(), "--log.level", "trace"]);
-    let finished = run(once.env("SSL_CERT_FILE", path("ca.pem"))).await;
+    let finished = run(once.env("SSL_CERT_FILE", folder.path().join("ca.pem"))).await;
     assert!(
         finished.stdout.contains("result=\"interrupted\""),
         "{}",

@@ -1,22 +1,16 @@
 //! Requests through a proxy that the environment names.
 
-use std::fs;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use greenapi_exporter::simulator::{Behaviour, Method};
-use greenapi_exporter::web::{self, WebConfig};
+use greenapi_exporter::web;
 use hyper::{Request, Response};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::certificates::{Authority, this_machine};
-use crate::fetching::{api, check};
+use crate::certificates::{acceptor, of_server};
+use crate::fetching::{api, check, raw_api, secure_api};
 use crate::harness::{TempFile, binary, config, id, run, simulate};
 
 /// What a proxy was asked, in the order of the requests.
@@ -98,41 +92,19 @@ async fn tunnel(mut from: impl AsyncRead + AsyncWrite + Unpin, asked: &Asked) {
     _ = copy_bidirectional(&mut from, &mut to).await;
 }
 
-fn acceptor(folder: &Path) -> TlsAcceptor {
-    let certificates = CertificateDer::pem_file_iter(folder.join("server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
-    let tls = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(certificates.map(Result::unwrap).collect(), key);
-    TlsAcceptor::from(Arc::new(tls.unwrap()))
-}
-
 #[tokio::test]
 async fn over_tls_the_proxy_makes_a_tunnel_and_never_sees_a_token() {
-    let folder = TempDir::new().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    let authority = Authority::new("authority");
-    fs::write(path("ca.pem"), authority.pem()).unwrap();
-    authority.issue(folder.path(), "server", &this_machine());
-    let tls = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n";
-    fs::write(path("web.yml"), tls).unwrap();
-    let listener = web::bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let host = listener.local_addr().unwrap();
-    let api = |_| async { Response::new(web::full("[]")) };
-    let web_config = Arc::new(WebConfig::open(&path("web.yml")).unwrap());
-    tokio::spawn(web::serve_configured(
-        vec![listener],
-        web_config,
-        api,
-        std::future::pending(),
-    ));
-    let config = one_instance(&format!("https://{host}"));
+    let folder = of_server();
+    let api_url = secure_api(folder.path(), |_| async { Response::new(web::full("[]")) });
+    let host = api_url.strip_prefix("https://").unwrap();
+    let config = one_instance(&api_url);
 
-    for (scheme, tls) in [("http", None), ("https", Some(acceptor(folder.path())))] {
+    for (scheme, tls) in [("http", None), ("https", Some(acceptor(folder.path(), &[])))] {
         let asked = Asked::default();
         let proxy = format!("{scheme}://user:p%40ss@{}", tunnels(tls, asked.clone()).await);
         let mut once = binary(&["once", "--config.file", config.path()]);
-        once.env("HTTPS_PROXY", proxy).env("SSL_CERT_FILE", path("ca.pem"));
+        once.env("HTTPS_PROXY", proxy)
+            .env("SSL_CERT_FILE", folder.path().join("ca.pem"));
         let finished = run(&mut once).await;
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
         let asked = asked.lock().unwrap();
@@ -149,25 +121,29 @@ async fn over_tls_the_proxy_makes_a_tunnel_and_never_sees_a_token() {
 
 #[tokio::test]
 async fn a_proxy_that_makes_no_tunnel_is_a_failure_to_connect() {
-    let check_answer = async |answer: &'static [u8]| {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            while let Ok((mut connection, _)) = listener.accept().await {
-                connection.readable().await.unwrap();
-                connection.write_all(answer).await.unwrap();
-                // What was not read makes the system reset the connection.
-                drop(connection);
-            }
-        });
-        let config = one_instance("https://api.example");
+    let config = one_instance("https://api.example");
+    let check = async |proxy: &str| {
         let mut once = binary(&["once", "--config.file", config.path()]);
         let finished = run(once.env("HTTPS_PROXY", proxy)).await;
         check(&finished.stdout, 0, "connect");
     };
-    check_answer(b"").await;
-    check_answer(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await;
-    check_answer(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            connection.readable().await.unwrap();
+            // What was not read makes the system reset the connection.
+            drop(connection);
+        }
+    });
+    check(&proxy).await;
+    for answer in [
+        &b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"[..],
+        b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
+    ] {
+        let (proxy, _) = raw_api(answer).await;
+        check(&proxy).await;
+    }
 }
 
 #[tokio::test]
