@@ -2,14 +2,9 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType, date_time_ymd};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
-use tokio_rustls::TlsAcceptor;
 
 /// Issues certificates.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -51,18 +46,6 @@ pub(crate) fn of_server() -> TempDir {
     std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
     authority.issue(folder.path(), "server", &this_machine());
     folder
-}
-
-/// What speaks TLS, and within it one of `protocols` if any are given, as the server that such a `folder` is of.
-pub(crate) fn acceptor(folder: &Path, protocols: &[&[u8]]) -> TlsAcceptor {
-    let certificates = CertificateDer::pem_file_iter(folder.join("server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
-    let mut tls = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(certificates.map(Result::unwrap).collect(), key)
-        .unwrap();
-    tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    TlsAcceptor::from(Arc::new(tls))
 }
 
 /// What `openssl req -x509` makes of a client's key: an authority of its own, from the first day of one year to that of another.

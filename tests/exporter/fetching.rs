@@ -11,11 +11,15 @@ use greenapi_exporter::simulator::{Behaviour, Method};
 use greenapi_exporter::web::{self, WebConfig};
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
+use tokio_rustls::TlsAcceptor;
 
-use crate::certificates::{acceptor, of_server};
+use crate::certificates::of_server;
 use crate::harness::{
     Exporter, PATIENCE, TempFile, binary, config, free_address, gauge, id, labelled, run, series, simulate,
 };
@@ -161,6 +165,18 @@ where
         std::future::pending(),
     ));
     url
+}
+
+/// What speaks TLS, and within it one of `protocols` if any are given, as the server that such a `folder` is of.
+pub(crate) fn acceptor(folder: &Path, protocols: &[&[u8]]) -> TlsAcceptor {
+    let certificates = CertificateDer::pem_file_iter(folder.join("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
+    let mut tls = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(certificates.map(Result::unwrap).collect(), key)
+        .unwrap();
+    tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    TlsAcceptor::from(Arc::new(tls))
 }
 
 /// A configuration of so many instances behind one URL, with `more` at its beginning.

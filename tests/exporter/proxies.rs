@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirec
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::certificates::{acceptor, of_server};
-use crate::fetching::{api, check, raw_api, secure_api};
+use crate::certificates::of_server;
+use crate::fetching::{acceptor, api, check, raw_api, secure_api};
 use crate::harness::{TempFile, binary, config, id, run, simulate};
 
 /// What a proxy was asked, in the order of the requests.
