@@ -79,6 +79,10 @@ impl Client {
                 .pool_max_idle_per_host(requests.min(STREAMS))
                 .pool_idle_timeout(IDLE_TIMEOUT)
                 .http1_max_buf_size(READ_BUFFER)
+                .timer(TokioTimer::new())
+                .http2_keep_alive_interval(SILENCE)
+                .http2_keep_alive_timeout(SILENCE)
+                .http2_keep_alive_while_idle(true)
                 .build(connector.clone())
         };
         Self {
@@ -263,6 +267,10 @@ const NAME: &str = concat!("greenapi-exporter/", env!("CARGO_PKG_VERSION"));
 /// How long a connection is kept without use: longer than the usual scrape interval of a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// How long a connection is silent before it is asked whether it is still there, and how long it may take to say so. Over HTTP/2 all
+/// requests share one: without this, one that has gone away, or whose server hangs, would be used for a quarter of an hour or for ever.
+const SILENCE: Duration = Duration::from_secs(15);
+
 /// How much of an answer over HTTP/1.1 is read at a time, at most. hyper's own 400 KB don't fit the nearest cache.
 const READ_BUFFER: usize = 64 * 1024;
 
@@ -280,6 +288,11 @@ const MAX_REASON_BYTES: u64 = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use rustls::{RootCertStore, ServerConfig};
+    use tokio::net::TcpListener;
+    use tokio::sync::Notify;
+    use tokio_rustls::TlsAcceptor;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -293,6 +306,55 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(chunk().await, Err(Failure::timeout(Duration::from_secs(2))));
         }
+    }
+
+    #[tokio::test]
+    async fn an_http2_connection_that_does_not_answer_for_half_a_minute_is_given_up() {
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(key.cert.der().clone()).unwrap();
+        let mut tls = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![key.cert.into()], key.signing_key.into())
+            .unwrap();
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        // Each connection is served until it is told to hang, and then neither served nor closed.
+        let hang = Arc::new(Notify::new());
+        let hangs = hang.clone();
+        tokio::spawn(async move {
+            let mut silent = Vec::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut connection = h2::server::handshake(acceptor.accept(stream).await.unwrap())
+                    .await
+                    .unwrap();
+                let serve = async {
+                    while let Some(Ok((_, mut respond))) = connection.accept().await {
+                        let mut body = respond.send_response(Response::new(()), false).unwrap();
+                        body.send_data("[]".into(), true).unwrap();
+                    }
+                };
+                tokio::select! {
+                    () = serve => {}
+                    () = hangs.notified() => {}
+                }
+                silent.push(connection);
+            }
+        });
+
+        let client = Client::over(Connector::trusting(roots), 1000, 1, Clock::system());
+        let ask = async || client.get_whole(&url, 0, Duration::from_secs(10)).await;
+        assert_eq!(ask().await, Ok("[]".into()));
+        hang.notify_one();
+        tokio::task::yield_now().await;
+        tokio::time::pause();
+        assert_eq!(ask().await, Err(Failure::timeout(Duration::from_secs(10))));
+        tokio::time::sleep(2 * SILENCE).await;
+        tokio::time::resume();
+        assert_eq!(ask().await, Ok("[]".into()));
     }
 
     #[test]

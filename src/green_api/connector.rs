@@ -4,7 +4,6 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
@@ -19,6 +18,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
+
+use super::SILENCE;
 
 /// Opens connections to any host, through the proxy that the process' environment names for it, if any.
 #[derive(Debug, Clone)]
@@ -39,16 +40,21 @@ impl Connector {
             let error = loaded.errors.first().map(ToString::to_string);
             return Err(error.unwrap_or_else(|| "the system has no CA roots".to_owned()));
         }
+        Ok(Self::trusting(roots))
+    }
+
+    /// The same with these CA roots.
+    pub(super) fn trusting(roots: RootCertStore) -> Self {
         let to_proxy = ClientConfig::builder()
             .with_root_certificates(roots)
             .with_no_client_auth();
         let mut to_api = to_proxy.clone();
         to_api.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
-        Ok(Self {
+        Self {
             to_api: Hop::new(to_api),
             to_proxy: Hop::new(to_proxy),
             proxies: Arc::new(Matcher::from_env()),
-        })
+        }
     }
 
     /// What a request in the clear to `uri` says to the proxy that passes it on. One over TLS goes through a tunnel, which needs that no more.
@@ -110,12 +116,11 @@ impl Hop {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        // Over HTTP/2 all requests share a connection. Without these, one that has gone away in silence would be used for a quarter of an hour.
-        tcp.set_keepalive(Some(KEEPALIVE_INTERVAL));
-        tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+        tcp.set_keepalive(Some(SILENCE));
+        tcp.set_keepalive_interval(Some(SILENCE));
         tcp.set_keepalive_retries(Some(2));
         #[cfg(target_os = "linux")]
-        tcp.set_tcp_user_timeout(Some(2 * KEEPALIVE_INTERVAL));
+        tcp.set_tcp_user_timeout(Some(2 * SILENCE));
         Self {
             tcp,
             tls: Arc::new(tls),
@@ -186,9 +191,6 @@ const PROXY_VARIABLES: [&str; 6] = [
 
 /// As TLS negotiates it.
 const HTTP2: &[u8] = b"h2";
-
-/// How long a connection is silent before it is asked whether it is still there.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 // What hyper asks of a connector and of its connections.
 
