@@ -79,7 +79,11 @@ impl AllBooks {
         for books in self.each() {
             books.state().submit_successes();
         }
-        self.settle(deadline).await;
+        let unsettled = |state: &State, _| state.is_unsettled();
+        tokio::join!(
+            self.outgoing.write_if(unsettled, deadline),
+            self.incoming.write_if(unsettled, deadline)
+        );
     }
 
     /// Drops the ledgers of those whose journal nobody has read for so long before `now` that none of its statuses is known any more,
@@ -202,29 +206,35 @@ impl Books {
 
     /// Writes all that the store doesn't know yet, at once, and waits for it until `deadline`.
     ///
-    /// Where the store fails or is slow, what was shown before stays: counters never run ahead of it.
+    /// Where the store fails or is slow, what was shown before stays: counters never run ahead of it. After a failure it is left alone for
+    /// a while, at most 10 seconds.
     pub async fn settle(self: &Arc<Self>, deadline: Instant) {
-        let is_settled = self.state().is_settled() && self.store.try_lock().is_ok();
-        if is_settled {
-            return;
-        }
-        let settled = async {
-            let (books, store) = (self.clone(), self.store.clone().lock_owned().await);
-            // A task of its own, so that a scraper who hangs up leaves no write half entered.
-            tokio::spawn(async move { books.write_unwritten(store).await }).await
-        };
-        // Being late is no error: the next scrape shows it.
-        _ = tokio::time::timeout_at(deadline, settled).await;
+        self.write_if(State::is_due, deadline).await;
     }
 
-    async fn write_unwritten(&self, store: OwnedMutexGuard<Option<Store>>) {
-        if self.state().is_settled() {
+    /// Writes if it `is_due` when the writes before have ended, and waits for these and for itself until `deadline`.
+    async fn write_if(self: &Arc<Self>, is_due: fn(&State, Instant) -> bool, deadline: Instant) {
+        let is_idle = !is_due(&self.state(), Instant::now()) && self.store.try_lock().is_ok();
+        if is_idle {
             return;
         }
+        let written = async {
+            let (books, store) = (self.clone(), self.store.clone().lock_owned().await);
+            if is_due(&self.state(), Instant::now()) {
+                // A task of its own, so that a scraper who hangs up leaves no write half entered.
+                _ = tokio::spawn(async move { books.write(store).await }).await;
+            }
+        };
+        // Being late is no error: the next scrape shows it.
+        _ = tokio::time::timeout_at(deadline, written).await;
+    }
+
+    async fn write(&self, store: OwnedMutexGuard<Option<Store>>) {
         let batch = self.state().take();
         let Ok(mut store) = OwnedMutexGuard::try_map(store, Option::as_mut) else {
             return self.state().show(batch);
         };
+        let start = Instant::now();
         // It waits for the disk, and the runtime has better to do.
         let writing = spawn_blocking(move || {
             let written = batch.write(&mut store).map_err(|error| error.to_string());
@@ -243,7 +253,7 @@ impl Books {
             }
             Err(error) => {
                 state.put_back(batch);
-                state.failed(&error);
+                state.refused(&error, start.elapsed(), Instant::now());
             }
         }
     }
@@ -423,6 +433,37 @@ mod tests {
             let last = SystemTime::UNIX_EPOCH + Duration::from_mins(2);
             assert_eq!(books.last_success(ID.into()), Some(last));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_refuses_is_left_alone_for_nine_times_as_long_as_that_took_and_for_10_seconds_at_most() {
+        let check = |tried, rest| {
+            let (books, now) = (begun(None), Instant::now());
+            let mut state = books.state();
+            assert!(state.is_due(now));
+            state.refused("full", tried, now);
+            let tick = Duration::from_nanos(1);
+            assert!(!state.is_due(now + rest - tick), "{tried:?}");
+            assert!(state.is_due(now + rest), "{tried:?}");
+            state.succeeded();
+            assert!(state.is_due(now), "{tried:?}");
+        };
+        check(Duration::from_millis(70), Duration::from_millis(630));
+        check(Duration::from_secs(2), Duration::from_secs(10));
+        check(Duration::MAX, Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_at_rest_is_written_to_by_no_scrape_but_once_more_before_the_program_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let books = AllBooks::open(directory.path()).unwrap();
+        let outgoing = &books.outgoing;
+        outgoing.begin(ID.into(), SystemTime::UNIX_EPOCH);
+        submit(outgoing, 1, Pending);
+        outgoing.state().refused("full", Duration::from_secs(1), Instant::now());
+        assert_eq!(*settled(outgoing).await.totals, Totals::default());
+        books.close(Instant::now() + LONGEST_WRITE).await;
+        assert_eq!(outgoing.view(ID.into()).totals.statuses.iter().len(), 1);
     }
 
     #[test]

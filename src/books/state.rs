@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use crate::account::InstanceId;
@@ -24,6 +26,8 @@ pub(super) struct State {
     pub(super) errors: u64,
     /// Whether it could not be written the last time.
     pub(super) is_failing: bool,
+    /// When it may be tried again after it refused; absent where it didn't.
+    pub(super) rested: Option<Instant>,
 }
 
 /// What is kept of one instance.
@@ -43,8 +47,14 @@ pub(super) struct Batch {
 }
 
 impl State {
-    pub(super) fn is_settled(&self) -> bool {
-        self.unwritten.is_empty() && self.forgotten.is_empty()
+    /// Whether there is anything that the store doesn't know.
+    pub(super) fn is_unsettled(&self) -> bool {
+        !(self.unwritten.is_empty() && self.forgotten.is_empty())
+    }
+
+    /// The same, unless the store has refused just before `now`.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.is_unsettled() && self.rested.is_none_or(|rested| rested <= now)
     }
 
     /// Adds changes that the store doesn't know yet to those before them.
@@ -114,9 +124,19 @@ impl State {
     }
 
     pub(super) fn succeeded(&mut self) {
+        self.rested = None;
         if std::mem::take(&mut self.is_failing) {
             info!("the ledger can be written again");
         }
+    }
+
+    /// The store has just refused, at `now`, after it was tried for so long.
+    ///
+    /// An attempt reads the whole file anew. Where probes make one after the other, a full disk would leave time for nothing else.
+    pub(super) fn refused(&mut self, error: &str, tried: Duration, now: Instant) {
+        let rest = tried.saturating_mul(RESTS_PER_TRY).min(LONGEST_REST);
+        self.rested = Some(now + rest);
+        self.failed(error);
     }
 
     pub(super) fn failed(&mut self, error: &str) {
@@ -129,6 +149,12 @@ impl State {
         }
     }
 }
+
+/// How many times as long as an attempt takes is rested after it: so no more than a tenth of the time is spent on attempts.
+const RESTS_PER_TRY: u32 = 9;
+
+/// The longest rest, for a disk that took long to refuse.
+const LONGEST_REST: Duration = Duration::from_secs(10);
 
 impl Book {
     pub(super) fn new(ledger: Ledger) -> Self {
