@@ -49,9 +49,9 @@ impl AllBooks {
     /// Says whether the ledgers in `directory` can be opened, and how many statuses they know: see [`Store::check`].
     pub fn check(directory: &Path) -> Result<Option<usize>, StoreError> {
         let outgoing = Store::check(directory)?;
-        let path = directory.join(INCOMING);
-        let incoming = if path.exists() { Store::check(&path)? } else { None };
-        Ok(outgoing.map(|statuses| statuses + incoming.unwrap_or_default()))
+        let incoming = store::existing_directory(directory, INCOMING)?;
+        let incoming = incoming.map(|path| Store::check(&path)).transpose()?.flatten();
+        Ok(outgoing.into_iter().chain(incoming).reduce(|one, other| one + other))
     }
 
     /// Statuses known to all ledgers.
@@ -230,11 +230,11 @@ impl Books {
     }
 
     async fn write(&self, store: OwnedMutexGuard<Option<Store>>) {
+        let start = Instant::now();
         let batch = self.state().take();
         let Ok(mut store) = OwnedMutexGuard::try_map(store, Option::as_mut) else {
             return self.state().show(batch);
         };
-        let start = Instant::now();
         // It waits for the disk, and the runtime has better to do.
         let writing = spawn_blocking(move || {
             let written = batch.write(&mut store).map_err(|error| error.to_string());
@@ -344,20 +344,28 @@ mod tests {
         assert_eq!(LedgerView::of(&ledgers[&ID.into()]), *expected);
     }
 
+    /// Drops the ledger while what was submitted is written, and begins it anew an hour later; then the write comes to its `outcome`.
+    fn begin_anew_while_written(books: &Books, outcome: fn(&mut State, Batch)) {
+        submit(books, 1, Pending);
+        let batch = books.state().take();
+        books.state().forget(vec![ID.into()]);
+        books.begin(ID.into(), SystemTime::UNIX_EPOCH + Duration::from_hours(1));
+        outcome(&mut books.state(), batch);
+    }
+
+    #[test]
+    fn a_ledger_that_is_dropped_while_it_is_written_is_not_shown_in_place_of_the_new_one() {
+        let books = begun(None);
+        begin_anew_while_written(&books, State::show);
+        let view = books.view(ID.into());
+        assert_eq!(*view.totals, Totals::default());
+        assert_eq!(view.created, SystemTime::UNIX_EPOCH + Duration::from_hours(1));
+    }
+
     #[tokio::test]
-    async fn a_ledger_that_is_dropped_while_it_is_written_comes_back_neither_shown_nor_written() {
-        let outcomes: [fn(&mut State, Batch); 2] = [State::show, State::put_back];
-        for outcome in outcomes {
-            let books = begun(None);
-            submit(&books, 1, Pending);
-            let batch = books.state().take();
-            books.state().forget(vec![ID.into()]);
-            books.begin(ID.into(), SystemTime::UNIX_EPOCH + Duration::from_hours(1));
-            outcome(&mut books.state(), batch);
-            let view = settled(&books).await;
-            assert_eq!((*view.totals).clone(), Totals::default());
-            assert_eq!(view.created, SystemTime::UNIX_EPOCH + Duration::from_hours(1));
-        }
+    async fn a_ledger_that_is_dropped_while_it_could_not_be_written_is_not_on_record_in_place_of_the_new_one() {
+        let anew = on_record(|books| begin_anew_while_written(books, State::put_back));
+        assert_eq!(anew.await, Some(Ledger::new(3600)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -451,6 +459,40 @@ mod tests {
         check(Duration::from_millis(70), Duration::from_millis(630));
         check(Duration::from_secs(2), Duration::from_secs(10));
         check(Duration::MAX, Duration::from_secs(10));
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_refused_is_followed_by_a_rest() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(directory.path()).unwrap();
+        let books = begun(Some(store));
+        std::fs::remove_file(directory.path().join(store::FILE)).unwrap();
+        settled(&books).await;
+        let state = books.state();
+        assert!(state.is_failing && state.rests_until.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_while_a_write_is_refused_make_no_attempt_of_their_own() {
+        let books = begun(None);
+        submit(&books, 1, Pending);
+        let disk = books.store.clone().lock_owned().await;
+        let refusing = async {
+            books.state().refused("full", Duration::from_secs(1), Instant::now());
+            drop(disk);
+        };
+        let (view, ()) = tokio::join!(settled(&books), refusing);
+        assert_eq!(*view.totals, Totals::default());
+    }
+
+    #[tokio::test]
+    async fn answers_are_submitted_until_a_write_begins() {
+        let books = begun(None);
+        submit(&books, 1, Pending);
+        submit(&books, 2, Sent);
+        assert_eq!(books.submitted(), 2);
+        settled(&books).await;
+        assert_eq!(books.submitted(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -179,6 +179,23 @@ pub fn make_directory(directory: &Path, name: &str) -> Result<PathBuf, StoreErro
     Ok(path)
 }
 
+/// The directory `name` within `directory`; `None` where it isn't there, but can be made. None is left behind.
+///
+/// # Errors
+/// Where it could not be made.
+pub fn existing_directory(directory: &Path, name: &str) -> Result<Option<PathBuf>, StoreError> {
+    let path = directory.join(name);
+    // Also a link that leads nowhere is in the way.
+    match fs::symlink_metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let made = file::try_making_directory(directory);
+            made.map_err(|error| unusable(&path, &error))?;
+            Ok(None)
+        }
+        _ => Ok(Some(path)),
+    }
+}
+
 fn look_into(directory: &Path) -> Result<(), StoreError> {
     let readable = fs::read_dir(directory);
     readable.map(drop).map_err(|error| unusable(directory, &error))

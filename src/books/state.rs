@@ -26,8 +26,8 @@ pub(super) struct State {
     pub(super) errors: u64,
     /// Whether it could not be written the last time.
     pub(super) is_failing: bool,
-    /// When it may be tried again after it refused; absent where it didn't.
-    pub(super) rested: Option<Instant>,
+    /// Until when it is left alone, after it refused.
+    pub(super) rests_until: Option<Instant>,
 }
 
 /// What is kept of one instance.
@@ -54,7 +54,7 @@ impl State {
 
     /// The same, unless the store has refused just before `now`.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.is_unsettled() && self.rested.is_none_or(|rested| rested <= now)
+        self.is_unsettled() && self.rests_until.is_none_or(|end| end <= now)
     }
 
     /// Adds changes that the store doesn't know yet to those before them.
@@ -124,7 +124,7 @@ impl State {
     }
 
     pub(super) fn succeeded(&mut self) {
-        self.rested = None;
+        self.rests_until = None;
         if std::mem::take(&mut self.is_failing) {
             info!("the ledger can be written again");
         }
@@ -132,10 +132,11 @@ impl State {
 
     /// The store has just refused, at `now`, after it was tried for so long.
     ///
-    /// An attempt reads the whole file anew. Where probes make one after the other, a full disk would leave time for nothing else.
+    /// An attempt looks at all that is unwritten, and reads the whole file anew. Where each probe made one, a full disk would leave time for
+    /// nothing else.
     pub(super) fn refused(&mut self, error: &str, tried: Duration, now: Instant) {
         let rest = tried.saturating_mul(RESTS_PER_TRY).min(LONGEST_REST);
-        self.rested = Some(now + rest);
+        self.rests_until = Some(now + rest);
         self.failed(error);
     }
 
@@ -150,10 +151,10 @@ impl State {
     }
 }
 
-/// How many times as long as an attempt takes is rested after it: so no more than a tenth of the time is spent on attempts.
+/// How many times as long as an attempt took is rested after it: a tenth of the time goes to attempts, unless one takes longer than a second.
 const RESTS_PER_TRY: u32 = 9;
 
-/// The longest rest, for a disk that took long to refuse.
+/// The longest rest, so that counters are seldom late by more than that once the disk takes writes again.
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
 impl Book {

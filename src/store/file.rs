@@ -82,8 +82,15 @@ fn create_as(name: &Path, path: &Path) -> Result<(Database, Identity), StoreErro
         Ok(made)
     });
     // What is left of a failure is as useless as what is left of a success.
-    std::fs::remove_file(&draft).map_err(|error| failed(error.into()))?;
-    made
+    let removed = std::fs::remove_file(&draft).map_err(|error| failed(error.into()));
+    made.and_then(|made| removed.map(|()| made))
+}
+
+/// Sees whether a directory could be made within this one, and leaves nothing behind.
+pub(super) fn try_making_directory(directory: &Path) -> io::Result<()> {
+    let name = unused_name(&directory.join(FILE));
+    std::fs::create_dir(&name)?;
+    std::fs::remove_dir(name)
 }
 
 fn not_linked(path: &Path, error: &io::Error) -> StoreError {

@@ -1,6 +1,7 @@
 //! Counters that lose nothing and count nothing twice: over kills, restarts, absences and disks that refuse.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use greenapi_exporter::journal::{Journal, Record, SendByApi, StatusId, StatusMessage, TypeMessage};
@@ -258,6 +259,10 @@ async fn check_config_says_whether_the_ledger_can_be_opened() {
         0,
         "a check makes nothing"
     );
+    let incoming = setting.storage.path().join("incoming");
+    symlink("/nowhere", &incoming).unwrap();
+    check(setting.storage(), 1, "/incoming`: ").await;
+    std::fs::remove_file(&incoming).unwrap();
     check("/nowhere", 1, "cannot use the storage directory `/nowhere`").await;
     // Nobody can make a file there, not even root.
     check("/proc", 1, "cannot open or write the ledger `/proc/ledger.redb`").await;
@@ -267,7 +272,7 @@ async fn check_config_says_whether_the_ledger_can_be_opened() {
     let running = setting.start().await;
     running.stop().await;
     check(setting.storage(), 0, "the ledger can be opened").await;
-    let incoming = setting.storage.path().join("incoming/ledger.redb");
+    let incoming = incoming.join("ledger.redb");
     let intact = std::fs::read(&incoming).unwrap();
     std::fs::write(&incoming, "not a ledger").unwrap();
     check(setting.storage(), 1, "incoming/ledger.redb`: it is not a ledger").await;
