@@ -18,7 +18,7 @@ use greenapi_exporter::clock::{Clock, unix_seconds};
 use greenapi_exporter::collector::Collector;
 use greenapi_exporter::config::{Config, Environment, Instance, Settings, TokenSource};
 use greenapi_exporter::fleet::Fleet;
-use greenapi_exporter::green_api::{Client, JournalMethod, unusable_proxies};
+use greenapi_exporter::green_api::{Client, Connector, JournalMethod, Proxies};
 use greenapi_exporter::journal::Journal;
 use greenapi_exporter::label::LabelValue;
 use greenapi_exporter::ledger::minutes_covering;
@@ -56,7 +56,13 @@ pub(crate) async fn serve(
     let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("BUILD_REVISION"));
     info!(version, revision, instances = config.instances.len(), "starting");
     let books = open_books(flags.storage.path.as_deref())?;
-    let fleet = Fleet::new(config, shard, books, clock.clone())?;
+    let fleet = Fleet::new(
+        config,
+        shard,
+        books,
+        Connector::new(Proxies::of(environment))?,
+        clock.clone(),
+    );
     fleet.forget_abandoned();
     fleet.settle(Instant::now() + LONGEST_START).await;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock)?;
@@ -91,7 +97,8 @@ fn check_ledgers(directory: &Path) -> Result<(), StoreError> {
 /// Collects once.
 pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.as_deref(), environment)?;
-    let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock)?;
+    let connector = Connector::new(Proxies::of(environment))?;
+    let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), connector, clock);
     let deadline = Instant::now() + LONGEST_SCRAPE;
     let instances = match &flags.target {
         None => fleet.collect(deadline).await,
@@ -118,8 +125,9 @@ pub(crate) async fn once(flags: &Once, environment: Environment<'_>, clock: Cloc
 /// Prints the history of an instance's journal.
 pub(crate) async fn backfill(flags: &Backfill, environment: Environment<'_>, clock: Clock) -> anyhow::Result<ExitCode> {
     let config = load(flags.config.config_file.as_deref(), environment)?;
-    let client = Client::new(config.max_response_bytes, 1, clock.clone())?;
-    let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock.clone())?;
+    let connector = Connector::new(Proxies::of(environment))?;
+    let client = Client::new(connector.clone(), config.max_response_bytes, 1, clock.clone());
+    let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), connector, clock.clone());
     if fleet.find(&flags.target).is_none() {
         // It may be one of a partner account. If that can't be listed, the log says why.
         fleet.list(Instant::now() + LONGEST_SCRAPE).await;
@@ -176,7 +184,8 @@ pub(crate) async fn demo(
         let config = config.clone();
         move || Ok(config.clone())
     });
-    let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), clock.clone())?;
+    let connector = Connector::new(Proxies::of(environment))?;
+    let fleet = Fleet::new(config, Shard::ONLY, AllBooks::default(), connector, clock.clone());
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock.clone())?;
     let stop = stop_signal()?;
     print(exporter.introduction().as_bytes())?;
@@ -237,7 +246,7 @@ fn load(file: Option<&Path>, environment: Environment<'_>) -> Result<Config, Ref
     for warning in config.warnings() {
         warn!(warning, "the configuration can be improved");
     }
-    for variable in unusable_proxies(environment) {
+    for variable in Proxies::unusable(environment) {
         // Its value may hold a password.
         let hint = "name a proxy as `http://host:port` or `https://host:port`";
         warn!(variable, hint, "the environment names a proxy that cannot be used");

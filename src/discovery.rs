@@ -224,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::green_api::Connector;
 
     /// The ids and names under which the instances of `list` are collected beside those configured.
     fn collected(list: &Value, configured: &[Arc<config::Instance>]) -> Vec<(u64, String)> {
@@ -312,7 +313,7 @@ mod tests {
             let mut partner = partner();
             partner.credentials.api_url = url.parse().unwrap();
             partner.refresh_interval = Duration::from_secs(10);
-            let client = Client::new(1, 1, Clock::system()).unwrap();
+            let client = Client::new(Connector::example(), 1, 1, Clock::system());
             let start = Instant::now();
             let (landing, ()) = tokio::join!(fetch(partner, client, Latest::default(), start), answer);
             assert!(landing.value.has_failed);
@@ -366,7 +367,7 @@ mod tests {
     #[tokio::test]
     async fn a_partner_account_is_listed_again_after_the_refresh_interval_or_a_second_after_its_answer() {
         let partner = answered(&[EMPTY]).await;
-        let client = Client::new(2, 1, Clock::system()).unwrap();
+        let client = Client::new(Connector::example(), 2, 1, Clock::system());
         let start = Instant::now();
         let landing = fetch(partner, client, Latest::default(), start).await;
         assert!(!landing.value.has_failed);
@@ -381,7 +382,7 @@ mod tests {
                 refresh_interval: Duration::ZERO,
                 ..partner
             });
-            let client = Client::new(2, 1, Clock::system()).unwrap();
+            let client = Client::new(Connector::example(), 2, 1, Clock::system());
             let in_a_minute = Instant::now() + Duration::from_mins(1);
             let first = discovery.list(&client, in_a_minute).await.unwrap();
             tokio::time::pause();

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::collect::{self, Api, Permits, Target};
 use crate::config::{self, Config};
 use crate::discovery::{Discovery, Listing};
-use crate::green_api::{Client, TlsError};
+use crate::green_api::{Client, Connector};
 use crate::lock::locked;
 use crate::shard::Shard;
 use crate::snapshot;
@@ -47,23 +47,22 @@ struct Present {
 type Targets = BTreeMap<InstanceId, Arc<Target>>;
 
 impl Fleet {
-    /// The fleet of a configuration, as far as `shard` serves it; what it counts is kept in `books`. Nothing is fetched yet. An error where
-    /// the system's CA roots can't be used.
-    pub fn new(config: Config, shard: Shard, books: AllBooks, clock: Clock) -> Result<Self, TlsError> {
+    /// The fleet of a configuration, as far as `shard` serves it; what it counts is kept in `books`. Nothing is fetched yet.
+    pub fn new(config: Config, shard: Shard, books: AllBooks, connector: Connector, clock: Clock) -> Self {
         let (bytes, requests) = (config.max_response_bytes, config.max_concurrent_requests);
-        let client = Client::new(bytes, requests, clock.clone())?;
+        let client = Client::new(connector, bytes, requests, clock.clone());
         let plan = Plan {
             api: api(client, &config, &books, &clock),
             discovery: discovery(&config, None),
             listing: None,
             config,
         };
-        Ok(Self {
+        Self {
             present: Mutex::new(Arc::new(plan.collecting(shard, &Targets::new()))),
             clock,
             shard,
             books,
-        })
+        }
     }
 
     /// Collects by another configuration from now on. An instance that stays keeps its counters, and its wait after a refusal ends; the
@@ -420,7 +419,7 @@ mod tests {
     async fn an_instance_that_nobody_could_read_for_long_loses_its_ledger_only_where_it_is_gone_for_good() {
         let id = InstanceId::from(1_101_000_001);
         let ((clock, days), books) = (clock(), AllBooks::default());
-        let fleet = Fleet::new(listing(id), Shard::ONLY, books.clone(), clock).unwrap();
+        let fleet = Fleet::new(listing(id), Shard::ONLY, books.clone(), Connector::example(), clock);
         days.store(41, Ordering::Relaxed);
         fleet.reload(Config::default());
         assert!(has_ledger(&books, id), "it may be back");
@@ -435,7 +434,7 @@ mod tests {
     async fn an_instance_whose_request_is_under_way_keeps_its_ledger_though_it_is_gone() {
         let id = InstanceId::from(1_101_000_001);
         let ((clock, days), books) = (clock(), AllBooks::default());
-        let fleet = Fleet::new(listing(id), Shard::ONLY, books.clone(), clock).unwrap();
+        let fleet = Fleet::new(listing(id), Shard::ONLY, books.clone(), Connector::example(), clock);
         fleet.collect(Instant::now()).await;
         days.store(41, Ordering::Relaxed);
         for config in [Config::default(), Config::default(), listing(id)] {
@@ -453,7 +452,13 @@ mod tests {
         for day in [1, 2] {
             days.store(day, Ordering::Relaxed);
             let books = AllBooks::open(folder.path()).unwrap();
-            let fleet = Fleet::new(listing(id), Shard::ONLY, books.clone(), clock.clone()).unwrap();
+            let fleet = Fleet::new(
+                listing(id),
+                Shard::ONLY,
+                books.clone(),
+                Connector::example(),
+                clock.clone(),
+            );
             fleet.settle(Instant::now() + Duration::from_mins(1)).await;
             created.push(books.outgoing.view(id).created);
         }
@@ -468,7 +473,7 @@ mod tests {
         days.store(41, Ordering::Relaxed);
         let simulator = Simulator::new(World::new(7, clock.clone(), []));
         let config = partner_at(&simulator.start().unwrap(), simulator.partner_token());
-        let fleet = Fleet::new(config, Shard::ONLY, books.clone(), clock).unwrap();
+        let fleet = Fleet::new(config, Shard::ONLY, books.clone(), Connector::example(), clock);
         fleet.forget_abandoned();
         assert!(has_ledger(&books, id), "it may be one of the account's");
         fleet.list(Instant::now() + Duration::from_mins(1)).await;
@@ -493,7 +498,7 @@ mod tests {
             for books in [&books.outgoing, &books.incoming] {
                 books.begin(ids[1], clock.now());
             }
-            let fleet = Fleet::new(listed.clone(), Shard::ONLY, books.clone(), clock).unwrap();
+            let fleet = Fleet::new(listed.clone(), Shard::ONLY, books.clone(), Connector::example(), clock);
             days.fetch_add(days_later, Ordering::Relaxed);
             // It may be missing from one list only.
             for _ in 0..2 {
@@ -513,7 +518,13 @@ mod tests {
     #[tokio::test]
     async fn the_list_of_a_partner_account_that_is_no_longer_configured_is_left_alone() {
         let clock = Clock::system();
-        let fleet = Fleet::new(of_partner("a"), Shard::ONLY, AllBooks::default(), clock).unwrap();
+        let fleet = Fleet::new(
+            of_partner("a"),
+            Shard::ONLY,
+            AllBooks::default(),
+            Connector::example(),
+            clock,
+        );
         let asked = fleet.present().plan.discovery.clone().unwrap();
         let answer = partner::instances(br#"[{"idInstance": 7, "apiTokenInstance": "a"}]"#);
         let listing: Listing = answer.unwrap().0.into();

@@ -4,6 +4,7 @@ pub mod answers;
 mod connector;
 pub mod failure;
 pub mod partner;
+mod proxies;
 pub mod wire;
 
 use std::num::IntErrorKind;
@@ -25,9 +26,9 @@ use crate::clock::Clock;
 use crate::journal::Record;
 use crate::label::{LabelValue, label_values};
 
-use self::connector::Connector;
-pub use self::connector::unusable_proxies;
+pub use self::connector::{Connector, TlsError};
 use self::failure::Failure;
+pub use self::proxies::Proxies;
 use self::wire::Fold;
 
 /// Calls the API of any instance over kept-alive connections.
@@ -50,29 +51,9 @@ label_values! {
     }
 }
 
-/// The client can't be made, since the system's CA roots can't be used.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot set up TLS: {0}\n  hint: install the system's CA roots (package `ca-certificates`), or name a file of them by `SSL_CERT_FILE`"
-)]
-pub struct TlsError(String);
-
 impl Client {
     /// A client that reads answers of up to `max_response_bytes` and makes up to `requests` at once.
-    ///
-    /// Proxies are taken from the process' environment. An error where the system's CA roots can't be used.
-    pub fn new(max_response_bytes: u64, requests: usize, clock: Clock) -> Result<Self, TlsError> {
-        let connector = Connector::new().map_err(TlsError)?;
-        Ok(Self::over(connector, max_response_bytes, requests, clock))
-    }
-
-    /// The same with other limits, over connections of its own.
-    #[must_use]
-    pub fn with_limits(&self, max_response_bytes: u64, requests: usize) -> Self {
-        Self::over(self.connector.clone(), max_response_bytes, requests, self.clock.clone())
-    }
-
-    fn over(connector: Connector, max_response_bytes: u64, requests: usize, clock: Clock) -> Self {
+    pub fn new(connector: Connector, max_response_bytes: u64, requests: usize, clock: Clock) -> Self {
         let http = || {
             legacy::Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
@@ -91,6 +72,12 @@ impl Client {
             clock,
             max_response_bytes,
         }
+    }
+
+    /// The same with other limits, over connections of its own.
+    #[must_use]
+    pub fn with_limits(&self, max_response_bytes: u64, requests: usize) -> Self {
+        Self::new(self.connector.clone(), max_response_bytes, requests, self.clock.clone())
     }
 
     /// Reads a journal of the last `minutes` within `timeout`, giving every status to `on_record` as it arrives.
@@ -149,8 +136,8 @@ impl Client {
     }
 
     /// Gets `url` and returns the body of a 200 whose declared length, if any, is within the limit. All of it must come
-    /// within `timeout`. `turn` chooses the client: instances are asked in the order of their ids, so that taking turns
-    /// by id spreads the requests of a scrape evenly.
+    /// within `timeout`. `turn` chooses the client: taking turns by id spreads the requests of a scrape evenly, since instances are
+    /// asked in the order of their ids, most of which follow one another.
     async fn get(&self, url: &str, turn: u64, timeout: Duration) -> Result<Body, Failure> {
         let http = usize::try_from(turn % self.http.len() as u64).unwrap_or_default();
         let mut deadline = Deadline::after(timeout);
@@ -201,7 +188,7 @@ impl Client {
 /// When all of an answer must have come.
 struct Deadline {
     timeout: Duration,
-    /// A single one, looked at before anything else: what comes on and on would always be there before a new one ends.
+    /// One for all chunks, looked at before the next of them: one made anew for each would never end before a chunk that is there.
     end: Pin<Box<Sleep>>,
 }
 
@@ -267,8 +254,9 @@ const NAME: &str = concat!("greenapi-exporter/", env!("CARGO_PKG_VERSION"));
 /// How long a connection is kept without use: longer than the usual scrape interval of a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How long a connection is silent before it is asked whether it is still there, and how long it may take to say so. Over HTTP/2 all
-/// requests share one: without this, one that has gone away, or whose server hangs, would be used for a quarter of an hour or for ever.
+/// How long a connection is silent before it is asked whether it is still there, and how long it may take to say so. Without this, one of
+/// HTTP/2, which all requests share, would be used until the system gives it up after a quarter of an hour, or for ever where only the
+/// server's program hangs.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// How much of an answer over HTTP/1.1 is read at a time, at most. hyper's own 400 KB don't fit the nearest cache.
@@ -345,7 +333,12 @@ mod tests {
             }
         });
 
-        let client = Client::over(Connector::trusting(roots), 1000, 1, Clock::system());
+        let client = Client::new(
+            Connector::trusting(roots, Proxies::of(|_| None)),
+            1000,
+            1,
+            Clock::system(),
+        );
         let ask = async || client.get_whole(&url, 0, Duration::from_secs(10)).await;
         assert_eq!(ask().await, Ok("[]".into()));
         hang.notify_one();

@@ -125,6 +125,7 @@ mod tests {
 
     use super::*;
     use crate::books::AllBooks;
+    use crate::green_api::Connector;
     use crate::shard::Shard;
 
     #[tokio::test]
@@ -138,7 +139,13 @@ mod tests {
             Ok(Config::default())
         });
         let (books, clock) = (AllBooks::default(), Clock::system());
-        let fleet = Fleet::new(Config::default(), Shard::ONLY, books, clock.clone()).unwrap();
+        let fleet = Fleet::new(
+            Config::default(),
+            Shard::ONLY,
+            books,
+            Connector::example(),
+            clock.clone(),
+        );
         let reloader = Reloader::new(load, Arc::new(fleet), Notifier::new(None), clock);
         let first = reloader.promise();
         loading.recv().await.unwrap();

@@ -7,8 +7,8 @@ use super::*;
 use crate::account::Credentials;
 use crate::clock::unix_seconds;
 use crate::config::Settings;
-use crate::green_api::JournalMethod;
 use crate::green_api::failure::Failure;
+use crate::green_api::{Connector, JournalMethod};
 use crate::journal::StatusMessage;
 use crate::simulator::{Behaviour, SimInstance, SimStatus, Simulator, World};
 
@@ -18,7 +18,7 @@ fn api() -> Arc<Api> {
 
 fn api_at(clock: Clock) -> Arc<Api> {
     Arc::new(Api {
-        client: Client::new(1_000_000, 1, clock.clone()).unwrap(),
+        client: Client::new(Connector::example(), 1_000_000, 1, clock.clone()),
         books: AllBooks::default(),
         permits: Permits::new(1),
         clock,

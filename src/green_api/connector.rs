@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
@@ -11,7 +12,6 @@ use hyper::http::uri::Scheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{self, Connected, HttpConnector};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -20,31 +20,46 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::SILENCE;
+use super::proxies::{Proxies, speaks_http};
 
-/// Opens connections to any host, through the proxy that the process' environment names for it, if any.
+/// Opens connections to any host, directly or through its proxy.
 #[derive(Debug, Clone)]
-pub(super) struct Connector {
+pub struct Connector {
     /// To the API, by HTTP/2 where its host speaks that.
     to_api: Hop,
     to_proxy: Hop,
-    proxies: Arc<Matcher>,
+    proxies: Arc<Proxies>,
 }
 
+/// The system's CA roots can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot set up TLS: {0}\n  hint: install the system's CA roots (package `ca-certificates`), or name a file of them by `SSL_CERT_FILE`"
+)]
+pub struct TlsError(String);
+
+/// It is the proxy that can't be connected to, or that makes no tunnel.
+#[derive(Debug, thiserror::Error)]
+#[error("the proxy can't be used")]
+pub(super) struct ProxyError(#[source] BoxError);
+
 impl Connector {
-    /// A connector that trusts the system's CA roots. An error, which says why, where there are none.
-    pub(super) fn new() -> Result<Self, String> {
+    /// A connector that trusts the system's CA roots. An error where there are none.
+    pub fn new(proxies: Proxies) -> Result<Self, TlsError> {
         let loaded = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(loaded.certs);
         if roots.is_empty() {
             let error = loaded.errors.first().map(ToString::to_string);
-            return Err(error.unwrap_or_else(|| "the system has no CA roots".to_owned()));
+            return Err(TlsError(
+                error.unwrap_or_else(|| "the system has no CA roots".to_owned()),
+            ));
         }
-        Ok(Self::trusting(roots))
+        Ok(Self::trusting(roots, proxies))
     }
 
     /// The same with these CA roots.
-    pub(super) fn trusting(roots: RootCertStore) -> Self {
+    pub(crate) fn trusting(roots: RootCertStore, proxies: Proxies) -> Self {
         let to_proxy = ClientConfig::builder()
             .with_root_certificates(roots)
             .with_no_client_auth();
@@ -53,20 +68,21 @@ impl Connector {
         Self {
             to_api: Hop::new(to_api),
             to_proxy: Hop::new(to_proxy),
-            proxies: Arc::new(Matcher::from_env()),
+            proxies: Arc::new(proxies),
         }
     }
 
-    /// What a request in the clear to `uri` says to the proxy that passes it on. One over TLS goes through a tunnel, which needs that no more.
+    /// What a request in the clear to `uri` says to the proxy that passes it on. Over TLS the proxy was told when it was asked for the
+    /// tunnel; the request is for the API alone, which must not learn the password.
     pub(super) fn proxy_authorization(&self, uri: &Uri) -> Option<HeaderValue> {
         if is_secure(uri) {
             return None;
         }
-        self.proxies.intercept(uri)?.basic_auth().cloned()
+        self.proxies.between(uri)?.basic_auth().cloned()
     }
 
     async fn connect(self, uri: Uri) -> Result<Connection, BoxError> {
-        let Some(proxy) = self.proxies.intercept(&uri) else {
+        let Some(proxy) = self.proxies.between(&uri) else {
             return self.to_api.connect(uri).await;
         };
         if !speaks_http(&proxy) {
@@ -74,9 +90,10 @@ impl Connector {
             return Err(format!("a proxy is spoken to by http or https, not by {scheme}").into());
         }
         if !is_secure(&uri) {
+            let connection = self.to_proxy.connect(proxy.uri().clone()).await;
             return Ok(Connection {
                 is_proxy: true,
-                ..self.to_proxy.connect(proxy.uri().clone()).await?
+                ..connection.map_err(ProxyError)?
             });
         }
         let name = (USER_AGENT, HeaderValue::from_static(super::NAME));
@@ -84,24 +101,18 @@ impl Connector {
         if let Some(authorization) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(authorization.clone());
         }
-        let tunnel = tunnel.call(uri.clone()).await?;
+        let tunnel = tunnel.call(uri.clone()).await;
+        let tunnel = tunnel.map_err(|error| ProxyError(error.into()))?;
         self.to_api.secure(&uri, TokioIo::new(tunnel)).await
     }
 }
 
-/// The variables of the `environment` whose proxy can't be used. Who has no other goes without, or fails to connect.
-pub fn unusable_proxies(environment: impl Fn(&str) -> Option<String>) -> Vec<&'static str> {
-    let is_unusable = |proxy: &str| {
-        let matcher = Matcher::builder().all(proxy).build();
-        let proxy = matcher.intercept(&Uri::from_static("https://api.green-api.com"));
-        !proxy.is_some_and(|proxy| speaks_http(&proxy))
-    };
-    let is_at_fault = |name: &&str| environment(name).is_some_and(|proxy| !proxy.is_empty() && is_unusable(&proxy));
-    PROXY_VARIABLES.into_iter().filter(is_at_fault).collect()
-}
-
-fn speaks_http(proxy: &Intercept) -> bool {
-    matches!(proxy.uri().scheme_str(), Some("http" | "https"))
+#[cfg(test)]
+impl Connector {
+    /// One that trusts nobody and knows no proxy.
+    pub(crate) fn example() -> Self {
+        Self::trusting(RootCertStore::empty(), Proxies::of(|_| None))
+    }
 }
 
 /// Connects to the very host that a URI names.
@@ -150,10 +161,10 @@ impl Hop {
 }
 
 /// What HTTP is spoken over.
-pub(super) struct Connection {
+pub struct Connection {
     stream: TokioIo<Box<dyn Stream>>,
     is_http2: bool,
-    /// Whether requests are for a proxy to pass on.
+    /// Whether it leads to a proxy that passes requests on, which therefore name the API's host.
     is_proxy: bool,
 }
 
@@ -179,15 +190,8 @@ fn is_secure(uri: &Uri) -> bool {
     uri.scheme() == Some(&Scheme::HTTPS)
 }
 
-/// Those that [`Matcher::from_env`] reads.
-const PROXY_VARIABLES: [&str; 6] = [
-    "ALL_PROXY",
-    "all_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "HTTP_PROXY",
-    "http_proxy",
-];
+/// How long it may take to connect, through a proxy and with the handshakes of TLS.
+const LONGEST_CONNECTING: Duration = Duration::from_secs(30);
 
 /// As TLS negotiates it.
 const HTTP2: &[u8] = b"h2";
@@ -203,8 +207,10 @@ impl Service<Uri> for Connector {
         Poll::Ready(Ok(()))
     }
 
+    /// Where another connection comes free meanwhile, hyper goes on with this one, and nobody else sets it a limit.
     fn call(&mut self, uri: Uri) -> Connecting {
-        Box::pin(self.clone().connect(uri))
+        let connecting = tokio::time::timeout(LONGEST_CONNECTING, self.clone().connect(uri));
+        Box::pin(async { connecting.await.map_err(|_| "no connection within 30s")? })
     }
 }
 

@@ -9,6 +9,7 @@ use hyper_util::client::legacy;
 use serde::Deserialize;
 
 use crate::fetch::FetchResult;
+use crate::green_api::connector::ProxyError;
 use crate::green_api::wire::InvalidJson;
 use crate::label::LabelValue;
 
@@ -50,9 +51,9 @@ impl Failure {
 
     /// No answer at all to a request.
     pub(super) fn of_request(error: &legacy::Error) -> Self {
-        let result = if causes(error).any(<dyn Error>::is::<rustls::Error>)
-            || error.is_connect() && causes(error).any(is_broken_connection) && !causes(error).any(is_of_proxy)
-        {
+        let has = |is: fn(&(dyn Error + 'static)) -> bool| causes(error).any(is);
+        let is_of_tls = has(<dyn Error>::is::<rustls::Error>) || error.is_connect() && has(is_broken_connection);
+        let result = if is_of_tls && !has(<dyn Error>::is::<ProxyError>) {
             FetchResult::Tls
         } else if error.is_connect() {
             FetchResult::Connect
@@ -135,7 +136,7 @@ fn reason_of_bad_request(text: &[u8]) -> FetchResult {
     }
 }
 
-/// Whether a connection that there was has ended. While one is made, that happens in the handshake of TLS, or with a proxy.
+/// Whether a connection that there was has ended. While one is made, that happens in the handshake of TLS.
 fn is_broken_connection(cause: &(dyn Error + 'static)) -> bool {
     let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
     matches!(
@@ -144,17 +145,15 @@ fn is_broken_connection(cause: &(dyn Error + 'static)) -> bool {
     )
 }
 
-/// Whether it was a proxy that could not connect to the API. The type of such errors is hyper-util's own.
-fn is_of_proxy(cause: &(dyn Error + 'static)) -> bool {
-    cause.to_string().starts_with("tunnel error")
-}
-
-/// The innermost cause. The outer ones only say that a request failed.
+/// The innermost cause, and whether it is the proxy's. The outer ones only say that a request failed.
 fn root_cause(error: &(dyn Error + 'static)) -> String {
     let root = causes(error).last().unwrap_or(error);
-    match root.downcast_ref().and_then(h2::Error::reason) {
+    if let Some(reason) = root.downcast_ref().and_then(h2::Error::reason) {
         // The error would repeat what the server says on closing the connection, which may be the URL.
-        Some(reason) => format!("HTTP/2: {}", reason.description()),
+        return format!("HTTP/2: {}", reason.description());
+    }
+    match causes(error).find(|cause| cause.is::<ProxyError>()) {
+        Some(proxy) => format!("{proxy}: {root}"),
         None => root.to_string(),
     }
 }

@@ -25,13 +25,13 @@ use crate::harness::{
 };
 
 /// Scrapes the single instance of `config`.
-async fn check_config(config: &str, expected: &str) {
+async fn check_result_of(config: &str, expected: &str) {
     let exporter = Exporter::start(config, &[]).await;
-    check(&exporter.metrics().await, 0, expected);
+    check_result(&exporter.metrics().await, 0, expected);
 }
 
 /// Asserts the result that a page shows for the `index`th instance, and all that follows from a result.
-pub(crate) fn check(page: &str, index: u64, expected: &str) {
+pub(crate) fn check_result(page: &str, index: u64, expected: &str) {
     let id = id(index);
     let of_instance = |family: &str| {
         let mut series = series(page, family);
@@ -99,7 +99,7 @@ async fn an_answer_has_the_result_that_spec_section_6_gives_it() {
     let config = config(&simulator, &url, "timeout: 2s") + "max_response_bytes: 500000\n";
     let page = Exporter::start(&config, &[]).await.metrics().await;
     for (index, (_, expected)) in (0..).zip(answers) {
-        check(&page, index, expected);
+        check_result(&page, index, expected);
     }
 }
 
@@ -193,7 +193,7 @@ fn instances(count: u64, api_url: &str, more: &str) -> TempFile {
 async fn an_answer_that_says_it_is_over_the_limit_is_too_large_at_once() {
     let (simulator, _) = simulate(&[Behaviour::Healthy]);
     let (url, _) = raw_api(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n[]").await;
-    check_config(&config(&simulator, &url, "timeout: 10m"), "too_large").await;
+    check_result_of(&config(&simulator, &url, "timeout: 10m"), "too_large").await;
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn an_answer_that_is_read_as_a_whole_may_have_32_mib() {
 async fn an_answer_that_is_no_http_is_interrupted_and_not_asked_for_again() {
     let (simulator, _) = simulate(&[Behaviour::Healthy]);
     let (url, seen) = raw_api(b"hello world\r\n\r\n").await;
-    check_config(&config(&simulator, &url, ""), "interrupted").await;
+    check_result_of(&config(&simulator, &url, ""), "interrupted").await;
     assert_eq!(seen.lock().unwrap().requests.len(), 1);
 }
 
@@ -227,13 +227,13 @@ async fn an_answer_that_is_no_http_is_interrupted_and_not_asked_for_again() {
 async fn a_port_that_nobody_listens_on_is_a_failure_to_connect() {
     let (simulator, _) = simulate(&[Behaviour::Healthy]);
     let nobody = format!("http://{}", free_address());
-    check_config(&config(&simulator, &nobody, ""), "connect").await;
+    check_result_of(&config(&simulator, &nobody, ""), "connect").await;
 }
 
 #[tokio::test]
 async fn a_server_without_tls_behind_an_https_url_is_a_failure_of_tls() {
     let (simulator, url) = simulate(&[Behaviour::Healthy]);
-    check_config(&config(&simulator, &url.replace("http:", "https:"), ""), "tls").await;
+    check_result_of(&config(&simulator, &url.replace("http:", "https:"), ""), "tls").await;
 }
 
 #[tokio::test]
@@ -248,7 +248,7 @@ async fn a_handshake_that_the_server_ends_is_a_failure_of_tls() {
                 _ = connection.read(&mut vec![0; read]).await;
             }
         });
-        check_config(&config(&simulator, &url, ""), "tls").await;
+        check_result_of(&config(&simulator, &url, ""), "tls").await;
     }
 }
 
@@ -256,7 +256,7 @@ async fn a_handshake_that_the_server_ends_is_a_failure_of_tls() {
 async fn an_answer_that_stops_in_its_middle_is_a_timeout() {
     let (simulator, _) = simulate(&[Behaviour::Healthy]);
     let (url, _) = raw_api(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[").await;
-    check_config(&config(&simulator, &url, "timeout: 500ms"), "timeout").await;
+    check_result_of(&config(&simulator, &url, "timeout: 500ms"), "timeout").await;
 }
 
 #[tokio::test]
@@ -295,7 +295,7 @@ async fn an_error_answer_without_end_is_told_by_its_code() {
         *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         answer
     });
-    check_config(&config(&simulator, &url, "timeout: 10m"), "server_error").await;
+    check_result_of(&config(&simulator, &url, "timeout: 10m"), "server_error").await;
 }
 
 #[tokio::test]
@@ -310,7 +310,7 @@ async fn an_error_answer_whose_text_does_not_come_is_told_by_its_code() {
     ] {
         for timeout in ["timeout: 10m", "timeout: 500ms"] {
             let (url, _) = raw_api(head).await;
-            check_config(&config(&simulator, &url, timeout), expected).await;
+            check_result_of(&config(&simulator, &url, timeout), expected).await;
         }
     }
 }
@@ -367,7 +367,7 @@ async fn optional_requests_are_made_once_more_after_a_passing_fault_too() {
 async fn the_second_request_arrives_a_second_after_the_first() {
     let (simulator, _) = simulate(&[Behaviour::Healthy]);
     let (url, seen) = raw_api(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n").await;
-    check_config(&config(&simulator, &url, ""), "server_error").await;
+    check_result_of(&config(&simulator, &url, ""), "server_error").await;
     let [first, second] = seen.lock().unwrap().requests[..] else {
         panic!("not two requests")
     };
