@@ -5,6 +5,7 @@ mod connector;
 pub mod failure;
 pub mod partner;
 mod proxies;
+mod resolver;
 pub mod wire;
 
 use std::num::IntErrorKind;
@@ -156,7 +157,12 @@ impl Client {
         }
         let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|text| parse_retry_after(text, self.clock.now()));
-        // Only a 400 is told apart by its text. That the text can't be read, or doesn't come, doesn't change that it is a 400.
+        // Only a 400 is told apart by its text. That the text can't be read, or doesn't come, doesn't change that it is a 400. What comes at
+        // once is read of any, since that lets the connection be used again.
+        let patience = match status {
+            StatusCode::BAD_REQUEST => REASON_TIMEOUT,
+            _ => REST_TIMEOUT,
+        };
         let mut reason = BytesMut::new();
         let mut body = Body {
             answer,
@@ -168,7 +174,7 @@ impl Client {
                 reason.extend_from_slice(&chunk);
             }
         };
-        _ = tokio::time::timeout(REASON_TIMEOUT, reading).await;
+        _ = tokio::time::timeout(patience, reading).await;
         Err(Failure::of_answer(status.as_u16(), &reason, retry_after))
     }
 
@@ -268,8 +274,11 @@ const STREAMS: usize = 100;
 /// The longest answer that is read as a whole, since that takes memory: contacts and instances of a partner account have some 200 bytes.
 const MAX_WHOLE_BYTES: u64 = 32 * 1024 * 1024;
 
-/// How long to wait for the text of an error answer, at most: its status code and `Retry-After` are known already.
+/// How long to wait for the text of a 400, at most: its status code and `Retry-After` are known already.
 const REASON_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long to wait for the rest of an error answer of which nothing more is asked, at most.
+const REST_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// The reasons on record have fewer than 300 bytes.
 const MAX_REASON_BYTES: u64 = 64 * 1024;

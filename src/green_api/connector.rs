@@ -21,6 +21,7 @@ use tower_service::Service;
 
 use super::SILENCE;
 use super::proxies::{Proxies, speaks_http};
+use super::resolver::Resolver;
 
 /// Opens connections to any host, directly or through its proxy.
 #[derive(Debug, Clone)]
@@ -65,9 +66,10 @@ impl Connector {
             .with_no_client_auth();
         let mut to_api = to_proxy.clone();
         to_api.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
+        let resolver = Resolver::default();
         Self {
-            to_api: Hop::new(to_api),
-            to_proxy: Hop::new(to_proxy),
+            to_api: Hop::new(to_api, resolver.clone()),
+            to_proxy: Hop::new(to_proxy, resolver),
             proxies: Arc::new(proxies),
         }
     }
@@ -118,13 +120,13 @@ impl Connector {
 /// Connects to the very host that a URI names.
 #[derive(Debug, Clone)]
 struct Hop {
-    tcp: HttpConnector,
+    tcp: HttpConnector<Resolver>,
     tls: Arc<ClientConfig>,
 }
 
 impl Hop {
-    fn new(tls: ClientConfig) -> Self {
-        let mut tcp = HttpConnector::new();
+    fn new(tls: ClientConfig, resolver: Resolver) -> Self {
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(SILENCE));
@@ -272,5 +274,20 @@ impl Write for Connection {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_nobody_waits_for_is_given_up_if_its_handshake_hangs() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let uri = format!("https://{}/", listener.local_addr().unwrap());
+        let start = tokio::time::Instant::now();
+        let connection = Connector::example().call(uri.parse().unwrap()).await;
+        assert_eq!(connection.err().unwrap().to_string(), "no connection within 30s");
+        assert_eq!(start.elapsed().as_secs(), LONGEST_CONNECTING.as_secs());
     }
 }
