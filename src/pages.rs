@@ -136,8 +136,11 @@ impl Pages {
             return Ok(answer);
         }
         Ok(match page {
-            PageName::Metrics => self.scrape(|permit| self.metrics(request.headers(), permit)).await?,
-            PageName::Probe => self.scrape(|permit| self.probe(request, permit)).await?,
+            PageName::Metrics => match self.permit() {
+                Some(permit) => self.metrics(request.headers(), permit).await?,
+                None => too_many_scrapes(),
+            },
+            PageName::Probe => self.probe(request).await?,
             PageName::ServiceDiscovery => self.service_discovery(request.headers()).await?,
             PageName::Config => text(StatusCode::OK, self.fleet.effective_config()),
             PageName::Healthy => text(StatusCode::OK, "healthy\n"),
@@ -148,18 +151,10 @@ impl Pages {
         })
     }
 
-    /// Answers a scrape, unless too many are under way. A page of several blocks counts until it is sent, for it takes memory until then.
-    async fn scrape<F: Future<Output = Result<Response<Body>, Complaint>>>(
-        &self,
-        answer: impl FnOnce(OwnedSemaphorePermit) -> F,
-    ) -> Result<Response<Body>, Complaint> {
-        match self.scrapes.clone().try_acquire_owned() {
-            Ok(permit) => answer(permit).await,
-            Err(_) => Ok(text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many scrapes are in progress\n  hint: raise `--web.max-requests` to allow more\n",
-            )),
-        }
+    /// Allows a scrape to be answered, unless too many are under way. A page of several blocks counts until it is sent, for it takes memory
+    /// until then.
+    fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.scrapes.clone().try_acquire_owned().ok()
     }
 
     async fn metrics(&self, headers: &HeaderMap, permit: OwnedSemaphorePermit) -> Result<Response<Body>, Complaint> {
@@ -181,7 +176,9 @@ impl Pages {
         Ok(self.render(headers, instances, Some(exporter), permit))
     }
 
-    async fn probe<B>(&self, request: &Request<B>, permit: OwnedSemaphorePermit) -> Result<Response<Body>, Complaint> {
+    /// Answers with one instance. A probe that waits for the API takes next to nothing, and there may be one for each instance of a fleet:
+    /// only what there is to show has to be permitted.
+    async fn probe<B>(&self, request: &Request<B>) -> Result<Response<Body>, Complaint> {
         let query = Probe::parse(request.uri().query().unwrap_or_default()).ok_or(
             "exactly one `target` is needed: the id or the name of an instance\n  hint: `/sd` lists the instances\n",
         )?;
@@ -189,6 +186,9 @@ impl Pages {
         if !query.debug {
             let Some(instance) = self.fleet.collect_one(&query.target, deadline).await else {
                 return self.unknown_target();
+            };
+            let Some(permit) = self.permit() else {
+                return Ok(too_many_scrapes());
             };
             return Ok(self.render(request.headers(), vec![instance], None, permit));
         }
@@ -202,6 +202,9 @@ impl Pages {
         let capture = self.captures.open(&config.account.name);
         let Some(instance) = self.fleet.collect_one(&query.target, deadline).await else {
             return self.unknown_target();
+        };
+        let Some(_permit) = self.permit() else {
+            return Ok(too_many_scrapes());
         };
         Ok(self.render_debug(&capture.text(), instance, config))
     }
@@ -385,6 +388,13 @@ fn list(headers: &HeaderMap, name: HeaderName) -> Option<String> {
         .filter_map(|line| line.to_str().ok())
         .collect();
     (!lines.is_empty()).then(|| lines.join(","))
+}
+
+fn too_many_scrapes() -> Response<Body> {
+    text(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many scrapes are in progress\n  hint: raise `--web.max-requests` to allow more\n",
+    )
 }
 
 fn cannot_render(error: &io::Error) -> Response<Body> {

@@ -124,6 +124,19 @@ async fn scrapes_beyond_the_limit_are_refused_while_others_are_under_way() {
 }
 
 #[tokio::test]
+async fn a_probe_that_waits_for_its_instance_keeps_no_other_out() {
+    let (simulator, url) = simulate(&[Behaviour::Held, Behaviour::Healthy]);
+    let exporter = Exporter::start(&config(&simulator, &url, ""), &["--web.max-requests", "1"]).await;
+    let probe = async |index| exporter.get(&format!("/probe?target={}", id(index))).await.status;
+    let meanwhile = async {
+        simulator.arrived(id(0), Method::GetOutgoingStatuses, 1).await.unwrap();
+        assert_eq!(probe(1).await, 200);
+        simulator.set_behaviour(id(0), Behaviour::Healthy).unwrap();
+    };
+    assert_eq!(tokio::join!(probe(0), meanwhile).0, 200);
+}
+
+#[tokio::test]
 async fn a_scrape_is_under_way_until_its_page_is_sent_or_the_scraper_is_gone() {
     let (simulator, url) = simulate(&vec![Behaviour::Empty; 1500]);
     let config = config(&simulator, &url, "min_interval: 1h");
