@@ -73,7 +73,7 @@ impl FromStr for Token {
 }
 
 /// Where an instance's API is served, such as `https://1101.api.green-api.com`, perhaps with a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ApiUrl(Arc<str>);
 
 impl Default for ApiUrl {

@@ -1,6 +1,7 @@
 //! Collects one instance: which requests are made, how often, and what is shown when they are late.
 
 mod call;
+mod hosts;
 mod incoming;
 mod optional;
 mod outgoing;
@@ -11,13 +12,14 @@ mod statistic;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 use tracing::debug;
 
-use crate::account::{Account, InstanceId};
+use crate::account::{Account, ApiUrl, InstanceId};
 use crate::books::AllBooks;
 use crate::clock::Clock;
 use crate::collector::{ByType, Collected, Collector, Contacts, EnabledSettings, Recipients, Run, StateInstance};
@@ -27,6 +29,7 @@ use crate::green_api::{Client, SPACING};
 use crate::label::LabelValue;
 use crate::snapshot::{self, Fetched};
 
+pub use self::hosts::Hosts;
 use self::optional::{Optional, OptionalRun};
 use self::outgoing::Outgoing;
 pub use self::permits::Permits;
@@ -35,17 +38,25 @@ use self::statistic::Statistic;
 
 /// Starts every request of `targets` that is due. Those of a scrape with this `deadline` may be repeated if it leaves room.
 pub fn start<'a>(targets: impl IntoIterator<Item = &'a Arc<Target>>, deadline: Instant) {
-    let due = targets.into_iter().filter_map(|target| target.depart(deadline));
-    let (mut slow, quick): (Vec<Due>, Vec<Due>) = due.partition(Due::is_slow);
+    let mut due: Vec<Due> = targets
+        .into_iter()
+        .filter_map(|target| target.depart(deadline))
+        .collect();
+    // Hosts take turns: each needs few connections then, and a request finds one that another has just left.
+    let mut asked = HashMap::new();
+    due.sort_by_cached_key(|due| {
+        let round = asked.entry(due.target.api_url().clone()).or_insert(0);
+        *round += 1;
+        *round
+    });
+    let (mut slow, quick): (Vec<Due>, Vec<Due>) = due.into_iter().partition(Due::is_slow);
     // What else is asked of an instance may be answered at once, and tell why its journal isn't.
-    for fetching in slow.iter_mut().flat_map(|due| due.others.drain(..)) {
-        tokio::spawn(fetching);
-    }
+    slow.iter_mut().for_each(Due::start_others);
     // One that was slow but once is more likely to be quick again.
     slow.sort_by_key(|due| due.slow_in_a_row);
-    for due in [quick, slow] {
+    for (due, is_slow) in [(quick, false), (slow, true)] {
         if !due.is_empty() {
-            tokio::spawn(take_turns(due, deadline));
+            tokio::spawn(take_turns(due, is_slow, deadline));
         }
     }
 }
@@ -53,27 +64,30 @@ pub fn start<'a>(targets: impl IntoIterator<Item = &'a Arc<Target>>, deadline: I
 /// Makes the requests that are due, target by target, all of which are slow or none.
 ///
 /// One task waits for the turn of each: a fleet's tasks would take more room than all that is known of it.
-async fn take_turns(due: Vec<Due>, deadline: Instant) {
-    let Some(first) = due.first() else { return };
-    let (api, is_slow) = (first.target.api.clone(), first.is_slow());
-    let _turn = api.permits.turn(is_slow).await;
-    for Due {
-        target,
-        journal,
-        others,
-        ..
-    } in due
-    {
-        if let Some(departure) = journal {
-            let permit = api.permits.permit(is_slow).await;
-            tokio::spawn(
-                departure.fly(move |previous, start| outgoing::fetch(target, permit, previous, start, deadline)),
-            );
+fn take_turns(due: Vec<Due>, is_slow: bool, deadline: Instant) -> Fetching {
+    Box::pin(async move {
+        let Some(first) = due.first() else { return };
+        let api = first.target.api.clone();
+        let turn = api.permits.turn(is_slow).await;
+        let mut put_aside = Vec::new();
+        for mut due in due {
+            if !is_slow && due.is_slow() {
+                // Its host has begun to hang meanwhile: all others would have to wait for each of its instances.
+                due.start_others();
+                put_aside.push(due);
+                continue;
+            }
+            if let Some(departure) = due.journal.take() {
+                let (permit, target) = (api.permits.permit(is_slow).await, due.target.clone());
+                tokio::spawn(
+                    departure.fly(move |previous, start| outgoing::fetch(target, permit, previous, start, deadline)),
+                );
+            }
+            due.start_others();
         }
-        for fetching in others {
-            tokio::spawn(fetching);
-        }
-    }
+        drop(turn);
+        take_turns(put_aside, true, deadline).await;
+    })
 }
 
 /// The fetches of a target that are due.
@@ -87,8 +101,15 @@ struct Due {
 }
 
 impl Due {
+    /// Whether its requests are likely to take long, by what is known now.
     fn is_slow(&self) -> bool {
-        self.slow_in_a_row > 0
+        self.slow_in_a_row > 0 || self.target.api.hosts.hangs(self.target.api_url())
+    }
+
+    fn start_others(&mut self) {
+        for fetching in self.others.drain(..) {
+            tokio::spawn(fetching);
+        }
     }
 }
 
@@ -103,6 +124,8 @@ pub struct Api {
     pub books: AllBooks,
     /// Bound how many are made at once.
     pub permits: Permits,
+    /// Know which hosts hang.
+    pub hosts: Hosts,
     /// Tells when a journal was read.
     pub clock: Clock,
 }
@@ -196,6 +219,11 @@ impl Target {
     /// Who it is.
     pub fn account(&self) -> &Account {
         &self.config.account
+    }
+
+    /// Where it is asked for.
+    fn api_url(&self) -> &ApiUrl {
+        &self.config.credentials.api_url
     }
 
     /// Its number.

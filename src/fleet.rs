@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::account::InstanceId;
 use crate::books::AllBooks;
 use crate::clock::Clock;
-use crate::collect::{self, Api, Permits, Target};
+use crate::collect::{self, Api, Hosts, Permits, Target};
 use crate::config::{self, Config};
 use crate::discovery::{Discovery, Listing};
 use crate::green_api::{Client, Connector};
@@ -357,6 +357,7 @@ fn api(client: Client, config: &Config, books: &AllBooks, clock: &Clock) -> Arc<
         client,
         books: books.clone(),
         permits: Permits::new(config.max_concurrent_requests),
+        hosts: Hosts::default(),
         clock: clock.clone(),
     })
 }

@@ -49,6 +49,7 @@ pub(super) async fn fetch(
     let mut requests = previous.requests(start).until(deadline).permitted(permit);
     let method = JournalMethod::Outgoing.as_str();
     let outcome = requests.make(&target, method, || answer(&target)).await;
+    target.api.hosts.note(target.api_url(), requests.is_slow);
     let result = outcome
         .as_ref()
         .map_or_else(|failure| failure.result, |_| FetchResult::Ok);

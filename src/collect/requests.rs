@@ -37,7 +37,7 @@ pub(super) struct Requests {
     /// Whether the fetch before was slow.
     was_slow: bool,
     /// Whether this one is.
-    is_slow: bool,
+    pub(super) is_slow: bool,
     first_made: Option<Instant>,
     last_made: Option<Instant>,
     /// When the last request ended, of this fetch or of the one before.
@@ -87,9 +87,11 @@ impl Requests {
         if let Some(last) = self.last_ended {
             tokio::time::sleep_until(last + SPACING).await;
         }
-        let _permit = match self.permit.take() {
-            Some(permit) => permit,
-            None => target.api.permits.permit(self.was_slow).await,
+        let _permit = if let Some(permit) = self.permit.take() {
+            permit
+        } else {
+            let is_slow = self.was_slow || target.api.hosts.hangs(target.api_url());
+            target.api.permits.permit(is_slow).await
         };
         let now = Instant::now();
         self.first_made.get_or_insert(now);

@@ -21,6 +21,7 @@ fn api_at(clock: Clock) -> Arc<Api> {
         client: Client::new(Connector::example(), 1_000_000, 1, clock.clone()),
         books: AllBooks::default(),
         permits: Permits::new(1),
+        hosts: Hosts::default(),
         clock,
     })
 }
@@ -75,6 +76,46 @@ fn instance(api_url: &str, id: InstanceId, token: &str, collectors: &[Collector]
         settings: settings.into(),
         ..config::Instance::example(id, "shop", Credentials::example(api_url, token))
     })
+}
+
+/// Lets one request be made at a time of two instances whose host hangs, after that has had so many slow requests in a row, and of two of
+/// another one. Tells which instances of the first had their turn before the `last` of the other.
+async fn turns_before(slow_in_a_row: u32, last: usize) -> [bool; 2] {
+    let api = api();
+    let hosts = [(Behaviour::Hang, [1, 2]), (Behaviour::Healthy, [3, 4])];
+    let hosts = hosts.map(|(behaviour, ids)| {
+        let sites = ids.map(|id| SimInstance::new(id.into()).behaving(behaviour));
+        let simulator = Simulator::new(World::new(7, Clock::system(), sites));
+        let url = simulator.start().unwrap();
+        let targets = [0, 1].map(|index| {
+            let login = &simulator.logins()[index];
+            let mut config = instance(&url, login.id, &login.token, &[]);
+            let settings = &mut Arc::make_mut(&mut config).settings;
+            Arc::make_mut(settings).timeout = Duration::from_millis(200);
+            Arc::new(Target::new(config, api.clone()))
+        });
+        (simulator, targets)
+    });
+    let [(_hanging, hanging), (_healthy, healthy)] = &hosts;
+    for _ in 0..slow_in_a_row {
+        api.hosts.note(hanging[0].api_url(), true);
+    }
+    let deadline = Instant::now() + Duration::from_mins(1);
+    start(hanging.iter().chain(healthy), deadline);
+    healthy[last].landed(Instant::now(), deadline).await;
+    [0, 1].map(|index| hanging[index].known().up().is_some())
+}
+
+#[tokio::test]
+async fn hosts_take_turns() {
+    assert_eq!(turns_before(0, 0).await, [true, false]);
+    assert_eq!(turns_before(0, 1).await, [true, true]);
+}
+
+#[tokio::test]
+async fn once_a_host_hangs_the_instances_of_others_go_first() {
+    assert_eq!(turns_before(9, 1).await, [true, false], "it begins to");
+    assert_eq!(turns_before(10, 1).await, [false, false], "it does so already");
 }
 
 #[tokio::test]
