@@ -286,11 +286,13 @@ const MAX_REASON_BYTES: u64 = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use rustls::{RootCertStore, ServerConfig};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::sync::Notify;
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
+    use crate::fetch::FetchResult;
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_after_the_deadline_is_late_even_if_it_was_there_at_once() {
@@ -318,45 +320,74 @@ mod tests {
         let acceptor = TlsAcceptor::from(Arc::new(tls));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-        // Each connection is served until it is told to hang, and then neither served nor closed.
+        // Over the first connection answers begin, until it is told to hang; then it is neither served nor closed.
         let hang = Arc::new(Notify::new());
         let hangs = hang.clone();
         tokio::spawn(async move {
             let mut silent = Vec::new();
-            loop {
+            for is_whole in [false, true] {
                 let (stream, _) = listener.accept().await.unwrap();
-                let mut connection = h2::server::handshake(acceptor.accept(stream).await.unwrap())
-                    .await
-                    .unwrap();
+                let stream = acceptor.accept(stream).await.unwrap();
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                let mut bodies = Vec::new();
                 let serve = async {
                     while let Some(Ok((_, mut respond))) = connection.accept().await {
                         let mut body = respond.send_response(Response::new(()), false).unwrap();
-                        body.send_data("[]".into(), true).unwrap();
+                        body.send_data("[]".into(), is_whole).unwrap();
+                        bodies.push(body);
                     }
                 };
                 tokio::select! {
                     () = serve => {}
                     () = hangs.notified() => {}
                 }
-                silent.push(connection);
+                silent.push((connection, bodies));
             }
         });
 
-        let client = Client::new(
-            Connector::trusting(roots, Proxies::of(|_| None)),
-            1000,
-            1,
-            Clock::system(),
-        );
-        let ask = async || client.get_whole(&url, 0, Duration::from_secs(10)).await;
-        assert_eq!(ask().await, Ok("[]".into()));
+        let connector = Connector::trusting(roots, Proxies::of(|_| None));
+        let client = Client::new(connector, 1000, 1, Clock::system());
+        let mut body = client.get(&url, 0, Duration::from_mins(10)).await.unwrap();
+        assert_eq!(body.chunk().await, Ok(Some("[]".into())));
         hang.notify_one();
         tokio::task::yield_now().await;
         tokio::time::pause();
-        assert_eq!(ask().await, Err(Failure::timeout(Duration::from_secs(10))));
-        tokio::time::sleep(2 * SILENCE).await;
+        let start = tokio::time::Instant::now();
+        let failure = body.chunk().await.unwrap_err();
+        assert_eq!(
+            (failure.result, start.elapsed().as_secs()),
+            (FetchResult::Interrupted, 30)
+        );
         tokio::time::resume();
-        assert_eq!(ask().await, Ok("[]".into()));
+        let next = client.get_whole(&url, 0, Duration::from_mins(1)).await;
+        assert_eq!(next, Ok("[]".into()));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_nobody_uses_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 4096];
+            while stream.read(&mut head).await.unwrap() > 0 {
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")
+                    .await
+                    .unwrap();
+            }
+        });
+        let client = Client::new(Connector::example(), 1000, 1, Clock::system());
+        for _ in 0..2 {
+            let answer = client.get_whole(&url, 0, Duration::from_mins(1)).await;
+            assert_eq!(answer, Ok("[]".into()));
+        }
+        assert!(!server.is_finished());
+        tokio::time::pause();
+        tokio::time::sleep(2 * IDLE_TIMEOUT).await;
+        tokio::time::resume();
+        let closed = tokio::time::timeout(Duration::from_secs(10), server).await;
+        closed.unwrap().unwrap();
     }
 
     #[test]
