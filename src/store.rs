@@ -252,7 +252,8 @@ fn all_of(id: u64) -> RangeInclusive<(u64, u128)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Journal;
+    use crate::journal::{Journal, Record, StatusMessage};
+    use crate::ledger::entry::Entry;
 
     #[test]
     fn nothing_is_written_to_a_file_that_was_removed_or_replaced_until_it_is_back() {
@@ -277,6 +278,22 @@ mod tests {
         fs::rename(&aside, &path).unwrap();
         write().unwrap();
         write().unwrap();
+    }
+
+    #[test]
+    fn an_entry_that_belongs_to_no_ledger_is_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(directory.path()).unwrap();
+        let entry = Entry::new(&Record::example(7, StatusMessage::Sent), 8);
+        let stray = store.commit(|transaction| {
+            let mut entries = transaction.open_table(ENTRIES)?;
+            entries.insert((1101, entry.id().into()), rows::entry_row(&entry))?;
+            Ok(())
+        });
+        stray.unwrap();
+        drop(store);
+        let refused = Store::open(directory.path()).map(|_| ()).unwrap_err();
+        assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
     }
 
     /// Checks what comes of a write to a store that has closed its file, as it does after an error, and of what happened `meanwhile`.
