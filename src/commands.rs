@@ -56,13 +56,8 @@ pub(crate) async fn serve(
     let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("BUILD_REVISION"));
     info!(version, revision, instances = config.instances.len(), "starting");
     let books = open_books(flags.storage.path.as_deref())?;
-    let fleet = Fleet::new(
-        config,
-        shard,
-        books,
-        Connector::new(Proxies::of(environment))?,
-        clock.clone(),
-    );
+    let connector = Connector::new(Proxies::of(environment))?;
+    let fleet = Fleet::new(config, shard, books, connector, clock.clone());
     fleet.forget_abandoned();
     fleet.settle(Instant::now() + LONGEST_START).await;
     let exporter = Exporter::new(fleet, load, flags.web, captures, environment, clock)?;
