@@ -346,20 +346,24 @@ mod tests {
 
     /// Drops the ledger while what was submitted is written, and begins it anew an hour later; then the write comes to its `outcome`.
     fn begin_anew_while_written(books: &Books, outcome: fn(&mut State, Batch)) {
-        submit(books, 1, Pending);
+        submit(books, 2, Sent);
         let batch = books.state().take();
         books.state().forget(vec![ID.into()]);
         books.begin(ID.into(), SystemTime::UNIX_EPOCH + Duration::from_hours(1));
         outcome(&mut books.state(), batch);
     }
 
-    #[test]
-    fn a_ledger_that_is_dropped_while_it_is_written_is_not_shown_in_place_of_the_new_one() {
-        let books = begun(None);
-        begin_anew_while_written(&books, State::show);
-        let view = books.view(ID.into());
-        assert_eq!(*view.totals, Totals::default());
-        assert_eq!(view.created, SystemTime::UNIX_EPOCH + Duration::from_hours(1));
+    #[tokio::test]
+    async fn a_ledger_that_is_dropped_while_it_is_written_is_not_shown_in_place_of_the_new_one() {
+        let outcomes: [fn(&mut State, Batch); 2] = [State::show, State::put_back];
+        for outcome in outcomes {
+            let books = begun(None);
+            begin_anew_while_written(&books, outcome);
+            for view in [books.view(ID.into()), settled(&books).await] {
+                assert_eq!(*view.totals, Totals::default());
+                assert_eq!(view.created, SystemTime::UNIX_EPOCH + Duration::from_hours(1));
+            }
+        }
     }
 
     #[tokio::test]

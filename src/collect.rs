@@ -61,7 +61,8 @@ pub fn start<'a>(targets: impl IntoIterator<Item = &'a Arc<Target>>, deadline: I
     }
 }
 
-/// Makes the requests that are due, target by target, all of which are slow or none.
+/// Makes the requests that are due, target by target: those of slow instances, or those of the others. Of these, whoever turns out to be slow
+/// comes after all.
 ///
 /// One task waits for the turn of each: a fleet's tasks would take more room than all that is known of it.
 fn take_turns(due: Vec<Due>, is_slow: bool, deadline: Instant) -> Fetching {

@@ -212,7 +212,11 @@ impl Service<Uri> for Connector {
     /// Where another connection comes free meanwhile, hyper goes on with this one, and nobody else sets it a limit.
     fn call(&mut self, uri: Uri) -> Connecting {
         let connecting = tokio::time::timeout(LONGEST_CONNECTING, self.clone().connect(uri));
-        Box::pin(async { connecting.await.map_err(|_| "no connection within 30s")? })
+        Box::pin(async {
+            connecting
+                .await
+                .map_err(|_| format!("no connection within {LONGEST_CONNECTING:?}"))?
+        })
     }
 }
 

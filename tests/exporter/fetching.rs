@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -133,6 +134,18 @@ pub(crate) async fn raw_api(answer: &'static [u8]) -> (String, Arc<Mutex<Seen>>)
     (url, seen)
 }
 
+/// Reads so many bytes of a connection, at most, and ends it: where something is left unread, the system resets it.
+pub(crate) async fn closing(read: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            _ = connection.read(&mut vec![0; read]).await;
+        }
+    });
+    address
+}
+
 /// Where `handler` answers.
 pub(crate) fn api<F>(handler: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static) -> String
 where
@@ -239,15 +252,8 @@ async fn a_server_without_tls_behind_an_https_url_is_a_failure_of_tls() {
 #[tokio::test]
 async fn a_handshake_that_the_server_ends_is_a_failure_of_tls() {
     let (simulator, _) = simulate(&[Behaviour::Healthy]);
-    // A server that leaves something unread resets the connection, another one closes it.
     for read in [1, 65536] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            while let Ok((mut connection, _)) = listener.accept().await {
-                _ = connection.read(&mut vec![0; read]).await;
-            }
-        });
+        let url = format!("https://{}", closing(read).await);
         check_result_of(&config(&simulator, &url, ""), "tls").await;
     }
 }

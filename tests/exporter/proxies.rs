@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::of_server;
-use crate::fetching::{acceptor, api, check_result, raw_api, secure_api};
+use crate::fetching::{acceptor, api, check_result, closing, raw_api, secure_api};
 use crate::harness::{TempFile, binary, config, id, run, simulate};
 
 /// What a proxy was asked, in the order of the requests.
@@ -130,18 +130,6 @@ async fn over_tls_the_proxy_makes_a_tunnel_and_never_sees_a_token() {
     }
 }
 
-/// Reads what comes first over a connection and closes it.
-async fn closing() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut connection, _)) = listener.accept().await {
-            _ = connection.read(&mut [0; 4096]).await;
-        }
-    });
-    address
-}
-
 #[tokio::test]
 async fn a_proxy_that_cannot_be_used_is_a_failure_to_connect_that_says_whose_it_is() {
     let check = async |api_url: &str, proxy: &str| {
@@ -153,8 +141,10 @@ async fn a_proxy_that_cannot_be_used_is_a_failure_to_connect_that_says_whose_it_
         assert!(finished.stderr.contains(cause), "{}", finished.stderr);
     };
     let (http, https) = ("http://api.example", "https://api.example");
-    let closing = closing().await;
-    check(https, &format!("http://{closing}")).await;
+    let (resetting, closing) = (closing(1).await, closing(65536).await);
+    for proxy in [resetting, closing] {
+        check(https, &format!("http://{proxy}")).await;
+    }
     for answer in [
         &b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"[..],
         b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
@@ -164,7 +154,7 @@ async fn a_proxy_that_cannot_be_used_is_a_failure_to_connect_that_says_whose_it_
     }
     // The handshake fails: the proxy ends it, or it is none that we trust.
     let untrusted = tunnels(Some(acceptor(of_server().path(), &[])), Asked::default()).await;
-    for proxy in [closing, untrusted] {
+    for proxy in [resetting, closing, untrusted] {
         for api_url in [http, https] {
             check(api_url, &format!("https://{proxy}")).await;
         }
@@ -187,7 +177,11 @@ async fn a_handshake_with_the_api_that_fails_is_one_of_tls_also_behind_a_proxy()
     let (folder, other) = (of_server(), of_server());
     let api_url = secure_api(folder.path(), |_| async { Response::new(web::full("[]")) });
     check(&api_url, &other.path().join("ca.pem")).await;
-    check(&format!("https://{}", closing().await), &folder.path().join("ca.pem")).await;
+    check(
+        &format!("https://{}", closing(65536).await),
+        &folder.path().join("ca.pem"),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -216,8 +210,21 @@ async fn a_variable_whose_proxy_cannot_be_used_is_named_without_its_value() {
         );
         assert!(!finished.stderr.contains("secret"), "{}", finished.stderr);
     };
-    check("HTTPS_PROXY", "http://user:secret@proxy:3128", false).await;
-    for unusable in ["htps://user:secret@proxy", "socks5h://secret"] {
+    for usable in [
+        "",
+        "proxy",
+        "proxy:3128",
+        "http://user:secret@proxy:3128",
+        "https://[::1]/",
+    ] {
+        check("HTTPS_PROXY", usable, false).await;
+    }
+    for unusable in [
+        "htps://user:secret@proxy",
+        "socks5h://secret",
+        "http://secret proxy",
+        "://secret",
+    ] {
         check("HTTPS_PROXY", unusable, true).await;
         check("all_proxy", unusable, true).await;
     }
